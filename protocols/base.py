@@ -1,0 +1,75 @@
+"""What every message and event is: a frozen pydantic model of immutable fields."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+R = TypeVar("R")
+
+_MUTABLE = (list, dict, set, bytearray, Any, object)
+
+
+class Frozen(BaseModel):
+    """A frozen model whose fields are of immutable types, checked when the class is made (rule T2).
+
+    Without that, a later change of a list inside a message would change what an earlier journal
+    line says. Use tuples for lists, a nested `Frozen` or a tuple of pairs for a mapping.
+
+    Raises:
+        TypeError: when the class is made with a field of a mutable type.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if (culprit := _mutable_part(field.annotation)) is not None:
+                msg = (
+                    f"expected an immutable type for {cls.__name__}.{name}, got {culprit}: "
+                    "use tuple, frozenset or a frozen model"
+                )
+                raise TypeError(msg)
+
+
+class _Recorded(Frozen):
+    """Names itself in a journal: `kind` is the class's name, `version` its schema version."""
+
+    kind: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" not in cls.__dict__:
+            cls.kind = cls.__name__
+
+
+class Message(_Recorded, Generic[R]):
+    """A command, named in the imperative. `class Deposit(Message[Balance])` names its reply's type."""
+
+
+class Event(_Recorded):
+    """A fact about an actor's state, named in the past tense; the journal keeps it."""
+
+
+def _mutable_part(annotation: Any) -> str | None:
+    """The first mutable type inside `annotation`, by name; None when there is none."""
+    if isinstance(annotation, TypeVar):
+        return None
+    origin = typing.get_origin(annotation) or annotation
+    if origin in _MUTABLE:
+        return getattr(annotation, "__name__", str(annotation))
+    if origin is typing.Literal or isinstance(annotation, types.GenericAlias | str) and origin is str:
+        return None
+    if isinstance(origin, type) and issubclass(origin, BaseModel) and not origin.model_config.get("frozen"):
+        return f"{origin.__name__} (a model that is not frozen)"
+    for argument in typing.get_args(annotation):
+        if argument is not Ellipsis and (culprit := _mutable_part(argument)) is not None:
+            return culprit
+    return None

@@ -1,0 +1,248 @@
+"""The errors: one root, a type per cause, each with a stable code and what to do about it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class UnderstudyError(Exception):
+    """The root of all errors that a caller may want to catch.
+
+    Attributes:
+        code: stable name of the cause, used on the wire (problem+json `code`).
+        status: the HTTP status that the cause maps to.
+        title: the cause in a few words.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+
+class Refused(UnderstudyError):
+    """An actor said no: the message broke one of its rules, and nothing happened."""
+
+    code = "refused"
+    status = 409
+    title = "Refused"
+
+
+class NotFound(Refused):
+    """An actor said no: what the message names does not exist."""
+
+    code = "not_found"
+    status = 404
+    title = "Not found"
+
+
+class InvalidMessage(Refused):
+    """A message or its field is not valid; the text names actor, message and field."""
+
+    code = "invalid_message"
+    status = 422
+    title = "Invalid message"
+
+
+class UnknownMessage(Refused):
+    """The actor has no handler for this type of message."""
+
+    code = "unknown_message"
+    status = 422
+    title = "Unknown message"
+
+
+class UnknownActor(UnderstudyError):
+    """No actor of that name, neither running nor in the home."""
+
+    code = "unknown_actor"
+    status = 404
+    title = "Unknown actor"
+
+
+class NameTaken(UnderstudyError):
+    """Another actor of this system has the name, or the name is not valid."""
+
+    code = "name_taken"
+    status = 409
+    title = "Name taken"
+
+
+class MailboxFull(UnderstudyError):
+    """The bound of the mailbox is reached: wait for room with `tell_async`, or try later."""
+
+    code = "mailbox_full"
+    status = 503
+    title = "Mailbox full"
+
+
+class OutboxFull(UnderstudyError):
+    """A receiver has not made enough of this sender's messages durable (rule D2)."""
+
+    code = "outbox_full"
+    status = 503
+    title = "Outbox full"
+
+
+class ActorStopped(UnderstudyError):
+    """The actor has stopped; the message was not handled."""
+
+    code = "actor_stopped"
+    status = 503
+    title = "Actor stopped"
+
+
+class ActorHalted(UnderstudyError):
+    """A write failed: the actor takes nothing until `resume` (rule J5). Nothing happened."""
+
+    code = "actor_halted"
+    status = 503
+    title = "Actor halted"
+
+
+class ActorBlocked(UnderstudyError):
+    """The actor's journal can't be read: it takes nothing until `understudy journal repair` (rule J4)."""
+
+    code = "actor_blocked"
+    status = 503
+    title = "Actor blocked"
+
+
+class OutcomeUnknown(UnderstudyError):
+    """The turn was dropped before it was known to be durable: ask again with an idempotency key (rule D3)."""
+
+    code = "outcome_unknown"
+    status = 503
+    title = "Outcome unknown"
+
+
+class AskTimeout(UnderstudyError):
+    """No reply in time. The message may still be handled."""
+
+    code = "ask_timeout"
+    status = 504
+    title = "No reply in time"
+
+
+class WouldDeadlock(UnderstudyError):
+    """A blocking call on the loop's own thread: await the async form instead."""
+
+    code = "would_deadlock"
+
+
+class AskCycle(UnderstudyError):
+    """The asked actor waits, directly or not, for the asking one (rule T6)."""
+
+    code = "ask_cycle"
+    status = 409
+    title = "Ask cycle"
+
+
+class TurnOver(UnderstudyError):
+    """`emit`, `send` or `ask` outside of the live turn (rule T3)."""
+
+    code = "turn_over"
+
+
+class TurnFailed(UnderstudyError):
+    """The handler failed with an unexpected error; the text names actor, message and error."""
+
+    code = "turn_failed"
+    status = 500
+    title = "The handler failed"
+
+
+class ReplyNotEncodable(UnderstudyError):
+    """The reply can't be copied or encoded (rule T2); the turn was discarded."""
+
+    code = "reply_not_encodable"
+
+
+class KeyReused(UnderstudyError):
+    """The idempotency key came before with another payload (rule D3)."""
+
+    code = "key_reused"
+    status = 409
+    title = "Idempotency key reused"
+
+
+class NotPersistent(UnderstudyError):
+    """The operation needs a persistent actor, or a system with a home."""
+
+    code = "not_persistent"
+    status = 409
+    title = "Not persistent"
+
+
+class HomeError(UnderstudyError):
+    """The home can't be used; the text names the folder and the reason."""
+
+    code = "home_unusable"
+
+
+class HomeInUse(HomeError):
+    """Another process owns the home; `pid` says which (rule H2)."""
+
+    code = "home_in_use"
+    status = 409
+    title = "Home in use"
+
+    def __init__(self, message: str, *, pid: int | None = None, address: str | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.address = address
+
+
+class HomeNotWritable(HomeError):
+    """The home's folder can't be made or written."""
+
+    code = "home_not_writable"
+    title = "Home not writable"
+
+
+class NewerVersion(HomeError):
+    """A newer version of Understudy (or of the program's events) wrote this; it is not read."""
+
+    code = "newer_version"
+    title = "Written by a newer version"
+
+
+class JournalDamaged(UnderstudyError):
+    """A journal holds something that no crash can explain (rule J4).
+
+    Attributes:
+        file: path of the segment or snapshot.
+        line: line number in that file, from 1.
+        offset: byte offset of that line in the file.
+        reason: what is wrong with it.
+    """
+
+    code = "journal_damaged"
+    title = "Journal damaged"
+
+    def __init__(self, file: str, line: int, offset: int, reason: str) -> None:
+        super().__init__(
+            f"{file}, line {line}, offset {offset}: {reason}. "
+            "Nothing was changed; look at it with `understudy journal verify`, "
+            "set the bad records aside with `understudy journal repair`"
+        )
+        self.file = file
+        self.line = line
+        self.offset = offset
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[JournalDamaged], tuple[str, int, int, str]]:
+        return type(self), (self.file, self.line, self.offset, self.reason)
+
+
+class Escalated(UnderstudyError):
+    """A supervisor's restart intensity was exceeded (or a child's start never succeeded)."""
+
+    code = "escalated"
+
+
+class Stopping(UnderstudyError):
+    """The system is shutting down and takes nothing new."""
+
+    code = "stopping"
+    status = 503
+    title = "Shutting down"
