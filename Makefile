@@ -1,0 +1,58 @@
+# Every target works from a fresh clone with Python 3.11 or newer, make, git and a shell.
+# The first one makes .venv and installs what is missing (tools/setup.sh says what and how).
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SOURCES := protocols supervision actors webui understudy tests tools
+ARGS ?=
+
+.PHONY: help demo test check format lint types layers pytest browser bench storm clean
+
+help:
+	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
+	@echo "make test    everything that CI checks (make check is the same)"
+	@echo "make bench   the benchmarks against peers: table and JSON"
+	@echo "make storm   fifty kill -9 at random moments under load"
+	@echo "make format  put the sources into the house format"
+	@echo "make clean   remove what the other targets made, .venv too"
+
+$(INSTALLED): pyproject.toml tools/setup.sh
+	@sh tools/setup.sh $(VENV)
+
+demo: $(INSTALLED)
+	$(BIN)/understudy demo $(ARGS)
+
+# pytest comes last, so that its own closing line is the last that one sees.
+test: lint types layers browser pytest
+
+check: test
+
+format: $(INSTALLED)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(INSTALLED)
+	$(BIN)/pyright
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+browser: $(INSTALLED)
+	@sh tools/browser.sh
+
+pytest: $(INSTALLED)
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+storm: $(INSTALLED)
+	$(BIN)/python -m tests.faults.storm --kills 50 $(ARGS)
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis .coverage build dist understudy.egg-info
