@@ -1,0 +1,57 @@
+"""What all tests share: the check of requirement marks, and hypothesis without a clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests import marks
+
+NAMINGS = pytest.StashKey[list[marks.Naming]]()
+ONLY_IN_FULL_RUN = "test_every_due_requirement_and_rule_is_named_by_a_test"
+
+# Machines that run tests are shared and slow at times: time limits of single examples only make noise.
+hypothesis.settings.register_profile("understudy", deadline=None)
+hypothesis.settings.load_profile("understudy")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Collect the marks before anything is deselected; refuse those that name no known id.
+
+    Raises:
+        pytest.UsageError: when a mark names an id that tests/requirements.toml does not hold.
+    """
+    namings = [
+        marks.Naming(item.nodeid, mark, str(argument))
+        for item in items
+        for mark in marks.MARKS
+        for found in item.iter_markers(mark)
+        for argument in found.args
+    ]
+    if strangers := marks.unknown(namings, marks.read_tables(Path(__file__).with_name("requirements.toml"))):
+        raise pytest.UsageError("\n".join(strangers))
+    config.stash[NAMINGS] = namings
+    if not _is_full_run(config):
+        _deselect(config, items, ONLY_IN_FULL_RUN)
+
+
+@pytest.fixture
+def namings(pytestconfig: pytest.Config) -> list[marks.Naming]:
+    """Every mark of every test of this run."""
+    return pytestconfig.stash[NAMINGS]
+
+
+def _is_full_run(config: pytest.Config) -> bool:
+    """Whether all of tests/ was collected: no paths, no ignored ones."""
+    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return everything and not any(map(config.getoption, ("ignore", "ignore_glob", "last_failed")))
+
+
+def _deselect(config: pytest.Config, items: list[pytest.Item], name: str) -> None:
+    dropped = [item for item in items if item.name == name]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item.name != name]
