@@ -1,0 +1,18 @@
+"""The whole table, in the order of the issue that set its bounds."""
+
+from __future__ import annotations
+
+from tests.benchmarks import durable, footprint, latency, messaging, recovery, tasks
+from tests.benchmarks.rows import Row
+
+ROWS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        *messaging.ROWS,
+        *footprint.ROWS,
+        *durable.ROWS,
+        *recovery.ROWS,
+        *tasks.ROWS,
+        *latency.ROWS,
+    )
+}
