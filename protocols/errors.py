@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pykka
+
 
 class UnderstudyError(Exception):
     """The root of all errors that a caller may want to catch.
@@ -83,7 +85,7 @@ class OutboxFull(UnderstudyError):
     title = "Outbox full"
 
 
-class ActorStopped(UnderstudyError):
+class ActorStopped(UnderstudyError, pykka.ActorDeadError):
     """The actor has stopped; the message was not handled."""
 
     code = "actor_stopped"
@@ -115,7 +117,7 @@ class OutcomeUnknown(UnderstudyError):
     title = "Outcome unknown"
 
 
-class AskTimeout(UnderstudyError):
+class AskTimeout(UnderstudyError, pykka.Timeout):
     """No reply in time. The message may still be handled."""
 
     code = "ask_timeout"
@@ -246,3 +248,40 @@ class Stopping(UnderstudyError):
     code = "stopping"
     status = 503
     title = "Shutting down"
+
+
+class CommandNotStarted(UnderstudyError):
+    """The operating system would not start a command; nothing ran. Trying again needs a change.
+
+    Attributes:
+        command: the command as it was given.
+    """
+
+    code = "command_not_started"
+    status = 422
+    title = "Command not started"
+
+    def __init__(self, message: str, *, command: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.command = command
+
+
+class CommandNotFound(CommandNotStarted):
+    """No file of that name, neither as a path nor in the child's PATH."""
+
+    code = "command_not_found"
+    title = "Command not found"
+
+
+class CommandNotExecutable(CommandNotStarted):
+    """The file is there, but it may not be executed, or is not of a kind that can be."""
+
+    code = "command_not_executable"
+    title = "Command not executable"
+
+
+class BadWorkingFolder(CommandNotStarted):
+    """The folder to run in is missing, is not a folder, or may not be entered."""
+
+    code = "bad_working_folder"
+    title = "Bad working folder"

@@ -1,0 +1,102 @@
+"""Which method of an actor class handles which message or event: found by annotation."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from understudy.protocols import Event, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Handler(NamedTuple):
+    """A handler's function (called with the actor and the message) and whether it is `async def`."""
+
+    function: Callable[[Any, Any], Any]
+    is_async: bool
+
+
+class Handlers(NamedTuple):
+    """What a class handles: messages, events, and names whose annotation could not be resolved."""
+
+    messages: dict[type, Handler]
+    events: dict[type, Callable[[Any, Any], None]]
+    unresolved: tuple[str, ...]
+
+
+def find_handlers(cls: type) -> Handlers:
+    """The handlers of `cls` and its bases: public methods with one parameter, annotated with a
+    `Message` or `Event` class (exactly that class; a subclass of it is another message).
+
+    Raises:
+        TypeError: two methods of one class handle the same type, or an event's handler is async.
+    """
+    messages: dict[type, Handler] = {}
+    events: dict[type, Callable[[Any, Any], None]] = {}
+    unresolved: list[str] = []
+    for base in reversed(cls.__mro__):
+        own: dict[type, str] = {}
+        for name, function in vars(base).items():
+            if name.startswith("_") or not isinstance(function, types.FunctionType):
+                continue
+            kind = _handled_type(base, function, unresolved)
+            if kind is None:
+                continue
+            if kind in own:
+                msg = f"expected one handler of {kind.__name__} in {base.__name__}, got {own[kind]} and {name}"
+                raise TypeError(msg)
+            own[kind] = name
+            is_async = inspect.iscoroutinefunction(function)
+            if issubclass(kind, Event):
+                if is_async:
+                    msg = f"expected a plain method for the event {kind.__name__}, got async {cls.__name__}.{name}"
+                    raise TypeError(msg)
+                events[kind] = function
+            else:
+                messages[kind] = Handler(function, is_async)
+    return Handlers(messages, events, tuple(unresolved))
+
+
+def _handled_type(
+    cls: type, function: types.FunctionType, unresolved: list[str]
+) -> type[Message[Any]] | type[Event] | None:
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2 or parameters[1].kind not in (  # noqa: PLR2004 - self and the message
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.POSITIONAL_ONLY,
+    ):
+        return None
+    annotation: Any = parameters[1].annotation
+    if isinstance(annotation, str):
+        annotation = _evaluate(annotation, function, cls)
+        if annotation is None:
+            unresolved.append(f"{function.__name__}({parameters[1].annotation})")
+            return None
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        if issubclass(annotation, Message):
+            return typing.cast("type[Message[Any]]", annotation)
+        if issubclass(annotation, Event):
+            return annotation
+    return None
+
+
+def _evaluate(annotation: str, function: types.FunctionType, cls: type) -> object | None:
+    """What a string annotation means: looked up in the function's module and, for classes made
+    inside a function, in the frames that are making the class. None when it can't be told."""
+    try:
+        return eval(annotation, function.__globals__, dict(vars(cls)))  # noqa: S307 - as typing does
+    except Exception:  # noqa: BLE001 - an annotation may hold anything
+        frame = sys._getframe(2)  # noqa: SLF001
+    while frame is not None:
+        if frame.f_code.co_name != "<module>":
+            try:
+                return eval(annotation, frame.f_globals, dict(frame.f_locals))  # noqa: S307
+            except Exception:  # noqa: BLE001
+                pass
+        frame = frame.f_back
+    return None

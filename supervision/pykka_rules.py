@@ -1,0 +1,177 @@
+"""Actors started with pykka's own `start()`: pykka's rules instead of ours.
+
+They are in pykka's registry, their mailbox is unbounded, an error in a `tell` ends the actor, an
+error in an `ask` only goes to the caller, and a `BaseException` stops every actor. Source: pykka 4.5,
+`Actor._actor_loop`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pykka import ActorRegistry
+from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
+
+from understudy.protocols.errors import ActorStopped
+from understudy.supervision.cell import Cell, call_hook
+from understudy.supervision.scheduler import PAUSED, STOPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine
+
+    from understudy.supervision.actor import Actor
+    from understudy.supervision.mailbox import Envelope
+    from understudy.supervision.system import ActorSystem
+
+    Rest = Coroutine[Any, Any, None]
+
+log = logging.getLogger("pykka")  # pykka's own logger: its messages are part of its contract
+
+_systems = threading.local()
+
+
+def enter(system: ActorSystem) -> None:
+    """Make `system` the one in which this thread's `start()` puts its actors."""
+    stack: list[ActorSystem] = getattr(_systems, "stack", [])
+    _systems.stack = [*stack, system]
+
+
+def leave(system: ActorSystem) -> None:
+    """Undo `enter`."""
+    _systems.stack = [entered for entered in getattr(_systems, "stack", []) if entered is not system]
+
+
+def make_cell(actor: Actor) -> Cell:
+    """The cell of an actor that is made by calling its class: by `start()`, or in a test."""
+    stack: list[ActorSystem] = getattr(_systems, "stack", [])
+    if not stack:
+        msg = (
+            f"expected {type(actor).__name__} to be made by `system.spawn(...)`, or with `.start()` in a "
+            "thread that is inside `with ActorSystem.in_thread(...)`, got a bare call"
+        )
+        raise RuntimeError(msg)
+    return PykkaCell(stack[-1], actor)
+
+
+def begin(cell: Cell) -> None:
+    """Let a made actor run: `start()` has entered it into the registry already."""
+    scheduler = cell.scheduler
+    if scheduler.closed:
+        ActorRegistry.unregister(cell.ref)
+        cell.state = STOPPED
+        msg = f"{cell} can't start: the system has stopped"
+        raise ActorStopped(msg)
+    assert isinstance(cell, PykkaCell)
+    scheduler.call_soon(cell.enter_loop)
+
+
+class PykkaCell(Cell):
+    """See the module."""
+
+    __slots__ = ()
+
+    def __init__(self, system: ActorSystem, actor: Actor) -> None:
+        super().__init__(system, type(actor), "", {}, None)
+        self.actor = actor
+        self.name = self.urn
+        self.bound = math.inf
+        self.incarnation = 1
+
+    def __str__(self) -> str:
+        return f"{self.actor_class.__name__} ({self.urn})"
+
+    def enter_loop(self) -> None:
+        """On the loop: call `on_start`, then take messages."""
+        if self.scheduler.closed:
+            self.closed("the system stopped")
+            return
+        self.system.adopt_started(self)
+        self.state = PAUSED
+        self.signal(self._on_start)
+
+    async def _on_start(self) -> None:
+        try:
+            await self.in_scope(call_hook(self.actor.on_start))
+        except Exception:  # noqa: BLE001 - pykka: an error in on_start ends the actor, without on_failure
+            self._handle_failure()
+        else:
+            self.open, self.phase = True, "running"
+
+    def take_other(self, envelope: Envelope) -> Rest | None:
+        """pykka's messages and whatever `on_receive` takes."""
+        if isinstance(envelope[0], ActorStop):
+            return self.terminate("stop requested", envelope)
+        value = self.actor._handle_receive(envelope[0])  # noqa: SLF001
+        if inspect.iscoroutine(value):
+            return self.finish_async(value, envelope)
+        if (reply := envelope[1]) is not None:
+            reply.resolve(value)
+        return None
+
+    async def finish_async(self, coroutine: Awaitable[Any], envelope: Envelope) -> None:
+        """As for every actor; a `BaseException` that is not trio's follows pykka's rule."""
+        await super().finish_async(coroutine, envelope)
+
+    def failed(self, envelope: Envelope, error: Exception) -> None:
+        """An ask's error goes to the caller, a tell's ends the actor."""
+        if (reply := envelope[1]) is not None:
+            log.info("Exception returned from %s to caller:", self, exc_info=error)
+            reply.resolve(None, error)
+            return
+        info = (type(error), error, error.__traceback__)
+        self.actor._handle_failure(*info)  # noqa: SLF001
+        try:
+            self.actor.on_failure(*info)
+        except Exception:  # noqa: BLE001 - logged as pykka does
+            self.actor._handle_failure(*sys.exc_info())  # noqa: SLF001
+        self.end_incarnation()
+        self._gone("failed")
+
+    def step(self) -> Rest | None:
+        """As for every actor, but a `BaseException` stops all actors instead of the system."""
+        try:
+            return super().step()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - pykka's rule
+            log.debug("%r in %s. Stopping all actors.", error, self)
+            self.signal(self._stop_all)
+            return None
+
+    def _stop_all(self) -> Rest | None:
+        rest = self.terminate("BaseException", None)
+        ActorRegistry.stop_all(block=False)
+        return rest
+
+    def terminate(self, reason: str, envelope: Envelope | None) -> Rest | None:
+        """pykka's `_stop`: out of the registry, marked as stopped, then `on_stop`."""
+        ActorRegistry.unregister(self.ref)
+        log.debug("Stopped %s", self)
+        return self._terminate(reason, envelope)
+
+    async def run_on_stop(self, reason: str) -> None:
+        """An error in `on_stop` is logged as pykka does."""
+        try:
+            await self.in_scope(call_hook(self.actor.on_stop))
+        except Exception:  # noqa: BLE001
+            self.actor._handle_failure(*sys.exc_info())  # noqa: SLF001
+
+    def closed(self, reason: str) -> None:
+        """Also out of the registry, however the end came."""
+        ActorRegistry.unregister(self.ref)
+        super().closed(reason)
+
+    def _handle_failure(self) -> None:
+        self.actor._handle_failure(*sys.exc_info())  # noqa: SLF001
+        self._gone("on_start failed")
+
+    def _gone(self, reason: str) -> None:
+        # `_handle_failure` has set pykka's flag, which is the state here: undo it for the clean-up.
+        self.state = PAUSED
+        self.closed(reason)
+

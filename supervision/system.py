@@ -1,0 +1,258 @@
+"""`ActorSystem`: a scheduler, the actors on it, and a home that keeps what they say."""
+
+from __future__ import annotations
+
+import logging
+import random
+from contextlib import AsyncExitStack
+from pathlib import Path
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import trio
+
+from understudy.protocols.errors import (
+    NameTaken,
+    Stopping,
+    UnknownActor,
+)
+from understudy.protocols.lifecycle import SystemStatus
+from understudy.supervision.cell import Cell
+from understudy.supervision.clock import Clock, SystemClock
+from understudy.supervision.futures import LOOP_THREADS
+from understudy.supervision.guardian import Guardian
+from understudy.supervision.lifecycle import Lifecycle
+from understudy.supervision.reference import ActorRef
+from understudy.supervision.scheduler import STOPPED, Scheduler
+from understudy.supervision.settings import Settings
+from understudy.supervision.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from understudy.supervision.actor import Actor
+    from understudy.supervision.guardian import Parent
+    from understudy.supervision.in_thread import ThreadedSystem
+
+A = TypeVar("A", bound="Actor")
+
+log = logging.getLogger("understudy.system")
+
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+NAME_LENGTH = 100
+
+
+class ActorSystem:
+    """Actors of one program, with or without a home. No global state: several run side by side.
+
+    `async with ActorSystem(home) as system:` inside trio; `with ActorSystem.in_thread(home) as
+    system:` from ordinary code. At the end of the block the actors are stopped in reverse order and
+    the journals are flushed.
+
+    Args:
+        home: folder that keeps the journals, made if missing; None for actors in memory only.
+        settings: sizes and times.
+        clock: what time it is; the machine's by default.
+        seed: of the random numbers that actors use (jitter and the like).
+
+    Raises:
+        HomeInUse, HomeNotWritable, NewerVersion: on entering, when the home can't be used.
+    """
+
+    scheduler: Scheduler
+    nursery: trio.Nursery
+    timers: Timers
+
+    def __init__(
+        self,
+        home: Path | str | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.path = None if home is None else Path(home).expanduser().absolute()
+        self.settings = settings or Settings()
+        self.clock: Clock = clock or SystemClock()
+        self.random = random.Random(seed)  # noqa: S311 - jitter, no secrets
+        self.lifecycle = Lifecycle()
+        self.observed = True
+        self.stopping = False
+        self._cells: dict[str, Cell] = {}
+        self._started: dict[Cell, None] = {}
+        self._unnamed = 0
+        self._guardian = Guardian(self)
+        self._stack = AsyncExitStack()
+        self._done: trio.Event | None = None
+
+    # -- the block
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self.nursery = await stack.enter_async_context(trio.open_nursery())
+            self.scheduler = Scheduler(self.nursery)
+            LOOP_THREADS.add(get_ident())
+            self.timers = Timers(self.clock)
+            self._done = trio.Event()
+            self.scheduler.start()
+            self.nursery.start_soon(self.timers.run, name="understudy timers")
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        try:
+            with trio.CancelScope(shield=True):
+                await self.shutdown()
+        finally:
+            self.nursery.cancel_scope.cancel()
+            self.scheduler.close()
+            LOOP_THREADS.discard(get_ident())
+        return await self._stack.__aexit__(kind, error, traceback)
+
+    @classmethod
+    def in_thread(
+        cls,
+        home: Path | str | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> ThreadedSystem:
+        """A system whose loop has a thread of its own, for ordinary code; see `ThreadedSystem`."""
+        from understudy.supervision.in_thread import ThreadedSystem  # noqa: PLC0415 - it needs this module
+
+        return ThreadedSystem(cls(home, settings=settings, clock=clock, seed=seed))
+
+    async def shutdown(self) -> None:
+        """Stop all actors in reverse order of their start, and flush (RT-9). Once is enough."""
+        if self.stopping:
+            return
+        self.stopping = True
+        deadline_s = self.settings.stop_timeout_s
+        for cell in reversed([*self._started]):
+            await cell.stop("the system stops", deadline_s)
+        for cell in reversed([cell for cell in self._cells.values() if cell.parent is self._guardian]):
+            await cell.stop("the system stops", deadline_s)
+
+    # -- actors
+
+    async def spawn(self, actor_class: type[A], *, name: str | None = None, **arguments: Any) -> ActorRef[A]:
+        """Start an actor under the system's guardian; returns when it is recovered and started.
+
+        Args:
+            actor_class: its class; an instance is made with `arguments` now and at each restart.
+            name: unique in the system; a persistent actor's journal has this name, so that a name
+                that exists in the home is recovered. Made up when it is None.
+            arguments: keyword arguments of the class.
+
+        Raises:
+            NameTaken: the name is in use or not valid.
+            JournalDamaged: the journal can't be read; the actor stays listed as blocked.
+            Exception: what `__init__` or `on_start` raised; the actor is gone then.
+        """
+        cell = self.make_cell(actor_class, name, arguments, self._guardian)
+        try:
+            await cell.start()
+        except BaseException as error:
+            self._guardian.start_failed(cell, error)
+            raise
+        return cell.ref
+
+    def make_cell(
+        self, actor_class: type[Actor], name: str | None, arguments: Mapping[str, Any], parent: Parent | None
+    ) -> Cell:
+        """A cell that is not started yet, under its name.
+
+        Raises:
+            NameTaken, NotPersistent, Stopping.
+        """
+        if self.stopping:
+            msg = f"expected a running system to start {actor_class.__name__} in, got one that stops"
+            raise Stopping(msg)
+        if name is None:
+            self._unnamed += 1
+            name = f"{actor_class.__name__}-{self._unnamed}"
+        if name in self._cells:
+            msg = f"expected a free name, got {name!r}, which {self._cells[name]} has"
+            raise NameTaken(msg)
+        check_name(name)
+        cell = actor_class._make_cell(self, name, dict(arguments), parent)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        self._cells[name] = cell
+        return cell
+
+    def adopt_started(self, cell: Cell) -> None:
+        """Take on an actor started with pykka's `start()`, to be stopped with the system."""
+        self._started[cell] = None
+
+    def forget(self, cell: Cell) -> None:
+        """A cell has stopped: its name is free."""
+        if self._cells.get(cell.name) is cell:
+            del self._cells[cell.name]
+        else:
+            self._started.pop(cell, None)
+
+    def get(self, name: str) -> ActorRef[Any]:
+        """The reference of the actor with that name.
+
+        Raises:
+            UnknownActor.
+        """
+        return self.cell(name).ref
+
+    def cell(self, name: str) -> Cell:
+        """The cell of that name; see `get`."""
+        try:
+            return self._cells[name]
+        except KeyError:
+            known = ", ".join(sorted(self._cells)) or "none"
+            msg = f"expected the name of an actor, got {name!r}; there are: {known}"
+            raise UnknownActor(msg) from None
+
+    def find(self, name: str) -> Cell | None:
+        """The cell of that name, if there is one."""
+        return self._cells.get(name)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """All named cells, in order of their making."""
+        return tuple(self._cells.values())
+
+    def reference(self, to: ActorRef[Any] | str) -> ActorRef[Any]:
+        """`to` itself, or the reference of that name."""
+        return self.get(to) if isinstance(to, str) else to
+
+    async def stop(self, name: str) -> None:
+        """Stop an actor for good; overtakes its mailbox. Its journal stays.
+
+        Raises:
+            UnknownActor.
+        """
+        await self.cell(name).stop("stop requested", self.settings.stop_timeout_s)
+
+    def status(self) -> SystemStatus:
+        """All actors as they stand, parents before children, and what needs a person."""
+        cells = [cell for cell in self.cells() if cell.state != STOPPED]
+        return SystemStatus(
+            home=None if self.path is None else str(self.path),
+            halted=(),
+            blocked=(),
+            dead_letters=self.lifecycle.dead_letters,
+            actors=tuple(cell.status() for cell in cells),
+        )
+
+
+def check_name(name: str) -> None:
+    """Whether `name` can be an actor's: it also names a folder and stands in journal lines.
+
+    Raises:
+        NameTaken.
+    """
+    if not name or len(name) > NAME_LENGTH or name[0] == "." or not NAME_CHARACTERS.issuperset(name):
+        msg = f"expected a name of 1 to {NAME_LENGTH} letters, digits, '-', '_', '.', not starting with '.', got {name!r}"
+        raise NameTaken(msg)
+
