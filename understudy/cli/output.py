@@ -1,0 +1,96 @@
+"""What commands print: rich for people, JSON for programs.
+
+Nothing that comes from outside is ever read as rich markup: cells and lines are `Text`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from understudy.cli.exits import Problem
+
+NARROW = 60
+_PIPED_WIDTH = 160
+_STYLES = {
+    "succeeded": "green",
+    "running": "cyan",
+    "pending": "yellow",
+    "failed": "red",
+    "canceled": "magenta",
+    "halted": "bold red",
+    "blocked": "bold red",
+    "damaged": "bold red",
+    "whole": "green",
+    "user": "bold",
+    "assistant": "cyan",
+    "system": "yellow",
+}
+
+
+def console(*, error: bool = False) -> Console:
+    """A console on the present standard output (or error): no colour when piped or NO_COLOR is set.
+
+    A pipe has no width; a wide one is assumed unless COLUMNS says otherwise, so that `grep` finds
+    whole lines.
+    """
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def print_json(document: BaseModel | dict[str, object], *, error: bool = False) -> None:
+    """Print one JSON document on a line of its own."""
+    stream = sys.stderr if error else sys.stdout
+    stream.write(to_json(document).decode() + "\n")
+    stream.flush()
+
+
+def styled(word: str) -> Text:
+    """A state or role in its colour."""
+    return Text(word, style=_STYLES.get(word, ""))
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, title: str | None = None
+) -> Table:
+    """A plain table that folds its cells instead of cutting them, for terminals of any width."""
+    made = Table(title=title, box=None, title_justify="left", title_style="bold", pad_edge=False)
+    made.padding = (0, 2, 0, 0)
+    for column in columns:
+        made.add_column(column, header_style="dim", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else styled(cell) for cell in row))
+    return made
+
+
+def when(epoch_s: float | None) -> str:
+    """A time of day for people, in the local zone; with the date when it is another day."""
+    if epoch_s is None:
+        return "-"
+    moment = datetime.fromtimestamp(epoch_s).astimezone()
+    today = datetime.now().astimezone().date()
+    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M:%S")
+
+
+def print_problem(problem: Problem, *, as_json: bool) -> None:
+    """Tell what went wrong on standard error."""
+    if as_json:
+        print_json(problem, error=True)
+        return
+    text = Text.assemble((problem.title, "bold red"), f": {problem.detail}")
+    console(error=True).print(text, soft_wrap=True)
+
+
+JSON_OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])

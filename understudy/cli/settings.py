@@ -1,0 +1,75 @@
+"""Where a command finds its home, and what it takes from the environment. Only the CLI reads that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from understudy.cli.exits import Exit, failure
+
+DEFAULT_PORT = 7433
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class Environment(BaseSettings):
+    """The variables that the commands read; an option on the command line wins.
+
+    Attributes:
+        home: `UNDERSTUDY_HOME`, the home's folder. A shell task has its own home there, so that
+            `understudy send` inside a task talks to the server that runs it.
+        host: `UNDERSTUDY_HOST`, the address that `serve` listens on.
+        port: `UNDERSTUDY_PORT`, its port; 0 picks a free one.
+        log_level: `UNDERSTUDY_LOG_LEVEL`, what `serve` logs.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", env_ignore_empty=True)
+
+    home: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    log_level: LogLevel = "INFO"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """The options that every command has."""
+
+    home: Annotated[Path | None, Parameter(show_default=False)] = None
+    """The home's folder [default: $UNDERSTUDY_HOME, else ~/.understudy]."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Print one JSON document; errors as a problem object on standard error."""
+
+
+COMMON = Common()
+
+
+def environment() -> Environment:
+    """The environment's settings.
+
+    Raises:
+        CommandFailed: a variable has a value that does not fit (exit code 2).
+    """
+    try:
+        return Environment()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "UNDERSTUDY_" + "_".join(str(part) for part in first["loc"]).upper()
+        detail = f"the variable {name} does not fit: {first['msg']}, got {first['input']!r}"
+        raise failure(Exit.USAGE, "Bad environment", detail) from error
+
+
+def home_path(common: Common) -> Path:
+    """The absolute path of the home: the option, else the variable, else `~/.understudy`.
+
+    The default is one home for a person, not one for a folder: `understudy send` typed anywhere
+    reaches the same server. A project that wants its own sets the variable or the option.
+    """
+    chosen = common.home or environment().home or Path("~/.understudy")
+    return chosen.expanduser().absolute()

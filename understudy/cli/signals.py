@@ -1,0 +1,59 @@
+"""SIGINT and SIGTERM as RT-9 wants them: the first asks for an orderly end, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Self
+
+import trio
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Turns the first SIGINT or SIGTERM into a trio event, and ends the process on the second.
+
+    Plain handlers instead of `trio.open_signal_receiver`: a handler runs between two bytecodes of the
+    main thread, so a second signal works also while a turn keeps the loop busy, and a first one that
+    comes before trio runs is not lost. Ending at once is safe: what was acknowledged is on disk, and
+    the children die with this process (rule H1).
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._event = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._previous: dict[signal.Signals, signal.Handlers] = {}
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            previous = signal.signal(number, self._handle)
+            self._previous[number] = previous if isinstance(previous, signal.Handlers) else signal.SIG_DFL
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+
+    async def wait(self) -> None:
+        """Return once the first signal has come."""
+        self._token = trio.lowlevel.current_trio_token()
+        if self.received is not None:
+            return
+        try:
+            await self._event.wait()
+        finally:
+            self._token = None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
+        if self.received is not None:
+            os._exit(128 + number)
+        self.received = signal.Signals(number)
+        if self._token is not None:
+            self._token.run_sync_soon(self._event.set)
