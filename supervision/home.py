@@ -1,0 +1,188 @@
+"""The home: where a system keeps everything, in which format, and who owns it (rule H2).
+
+HOME/state/format.json    {"format": 1}
+HOME/state/lock           {"pid": …, "address": …} of the owner, held with flock
+HOME/state/journals/      a folder for each persistent actor
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from understudy.protocols.errors import HomeError, HomeInUse, HomeNotWritable, NewerVersion
+from understudy.supervision.files import LOCKFILE, Files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = 1
+_OWNER_BYTES = 4096
+
+
+class Owner(BaseModel):
+    """Who holds a home: its process, and where it serves (None while it does not)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    address: str | None = None
+
+
+class _Format(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+
+
+class Home:
+    """The paths of a home. Making one touches nothing; readers need no more than this.
+
+    Attributes:
+        path: HOME, absolute (environment marks of child processes name it).
+        state: HOME/state.
+        journals: HOME/state/journals.
+    """
+
+    def __init__(self, path: Path, files: Files | None = None) -> None:
+        self.path = path.absolute()
+        self.state = self.path / "state"
+        self.journals = self.state / "journals"
+        self.lock_file = self.state / "lock"
+        self.format_file = self.state / "format.json"
+        self.files = files or Files()
+
+    def check_format(self) -> None:
+        """Refuse what this version can't read; a home without a format file is new, and fine.
+
+        Raises:
+            NewerVersion: a newer version of Understudy wrote the home.
+            HomeError: the format file can't be read.
+        """
+        try:
+            found = _Format.model_validate_json(self.files.read_all(self.format_file)).format
+        except FileNotFoundError:
+            return
+        except (OSError, ValidationError) as error:
+            msg = f'{self.format_file}: expected {{"format": {FORMAT}}}, got: {error}'
+            raise HomeError(msg) from error
+        if found > FORMAT:
+            msg = (
+                f"{self.path} has format {found}, and this version reads up to {FORMAT}. "
+                "Nothing was changed; use the version of Understudy that wrote it, or a newer one"
+            )
+            raise NewerVersion(msg)
+
+    def owner(self) -> Owner | None:
+        """The owner that the lock file names, if that process is alive. Takes no lock."""
+        owner = self._named_owner()
+        return owner if owner is not None and _is_alive(owner.pid) else None
+
+    def own(self) -> OwnedHome:
+        """Take the home for this process, making it where it is missing.
+
+        Raises:
+            HomeInUse: another system has it, of this process or of another; names its pid.
+            HomeNotWritable: the folders or files can't be made or written.
+            NewerVersion: a newer version wrote it.
+        """
+        self.check_format()
+        try:
+            self.files.make_folders(self.journals)
+            fd = self.files.open(self.lock_file, LOCKFILE)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        try:
+            self._lock(fd)
+            self.check_format()
+            owned = OwnedHome(self, fd)
+            self._settle(owned)
+        except BaseException:
+            self.files.close(fd)
+            raise
+        return owned
+
+    def _lock(self, fd: int) -> None:
+        try:
+            self.files.lock(fd)
+        except BlockingIOError:
+            owner = self._named_owner()
+            who = "another process" if owner is None else f"process {owner.pid}"
+            where = f", which serves {owner.address}" if owner and owner.address else ""
+            msg = f"{self.path} is in use by {who}{where}: stop it first, or use another home"
+            raise HomeInUse(
+                msg, pid=owner.pid if owner else None, address=owner.address if owner else None
+            ) from None
+        except OSError as error:
+            raise self._not_writable(error) from error
+
+    def _settle(self, owned: OwnedHome) -> None:
+        try:
+            owned.announce(None)
+            if self.format_file.name not in self.files.listdir(self.state):
+                self.files.publish(
+                    self.format_file, _Format(format=FORMAT).model_dump_json().encode() + b"\n"
+                )
+        except OSError as error:
+            raise self._not_writable(error) from error
+
+    def _named_owner(self) -> Owner | None:
+        try:
+            return Owner.model_validate_json(self.files.read_all(self.lock_file))
+        except (OSError, ValidationError):
+            return None
+
+    def _not_writable(self, error: OSError) -> HomeNotWritable:
+        msg = (
+            f"{self.path} can't be used as a home: {error}. Choose another folder, or make this one writable"
+        )
+        return HomeNotWritable(msg)
+
+
+class OwnedHome:
+    """A home that this process holds until `release`, or until its death (the kernel's doing).
+
+    The descriptor is close-on-exec: a child that kept it would keep the home locked after a SIGKILL.
+    """
+
+    def __init__(self, home: Home, fd: int) -> None:
+        self.home = home
+        self._fd = fd
+
+    def announce(self, address: str | None) -> None:
+        """Write our pid and the server's address into the lock file.
+
+        Raises:
+            OSError: the disk.
+        """
+        files = self.home.files
+        data = Owner(pid=os.getpid(), address=address).model_dump_json().encode() + b"\n"
+        # padded, in one write over the old one: a reader never sees a mixture or an empty file
+        files.write_at(self._fd, data.ljust(_OWNER_BYTES), 0)
+
+    def release(self) -> None:
+        """Let the home go. The lock file stays: removing it would let two owners hold two files."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            with suppress(OSError):
+                self.home.files.truncate(fd, 0)
+            self.home.files.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,156 @@
+"""The writing end of one journal: its current segment, how far it is durable, and its first error."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from understudy.supervision.files import APPEND, MAKE
+from understudy.supervision.journal.segments import cut_off, segment_path
+from understudy.supervision.journal.snapshots import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from understudy.supervision.files import Files
+
+logger = logging.getLogger(__name__)
+
+
+class Output:
+    """Belongs to the writer's threads from the first append on; before that to whoever replays.
+
+    Attributes:
+        folder: the journal's folder; made with the first append.
+        path: the segment that is written; None when the next append has to make one.
+        epoch: of that segment.
+        seq: everything up to here is durable.
+        size: bytes of the segment that are durable.
+        lines: lines of the segment that are durable.
+        problem: the error of the first write or sync that failed. Nothing is written while it is set,
+            and never again to that segment: what the page cache shows proves nothing (rule J5).
+        moved, failed: called on the loop's thread, through the writer's one post a batch.
+    """
+
+    __slots__ = (
+        "_fd", "_files", "_segment_bytes", "epoch", "failed", "folder", "lines", "moved", "path", "problem",
+        "seq", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        files: Files,
+        folder: Path,
+        segment_bytes: int,
+        moved: Callable[[int], None],
+        failed: Callable[[OSError], None],
+    ) -> None:
+        self.folder = folder
+        self.path: Path | None = None
+        self.epoch = 1
+        self.seq = 0
+        self.size = 0
+        self.lines = 0
+        self.problem: OSError | None = None
+        self.moved = moved
+        self.failed = failed
+        self._files = files
+        self._segment_bytes = segment_bytes
+        self._fd = -1
+
+    def continue_at(self, path: Path | None, epoch: int, seq: int, lines: int, size: int) -> None:
+        """Where replay ended. `path` None: the next append makes a new segment of this epoch."""
+        self.close()
+        self.path, self.epoch, self.seq, self.lines, self.size = path, epoch, seq, lines, size
+
+    def commit(self, data: bytes, last_seq: int) -> None:
+        """Write lines up to `last_seq` and sync them; sets `problem` instead of raising."""
+        try:
+            self._write(data)
+            self._sync()
+        except OSError as error:
+            self.problem = error
+            self.close()
+        else:
+            self.size += len(data)
+            self.lines += last_seq - self.seq
+            self.seq = last_seq
+
+    def _write(self, data: bytes) -> None:
+        # Everything before was synced, or `problem` would be set: the watermark is at the segment's
+        # end, the only moment at which it may be left for the next one (rule J2).
+        if self.path is None or self.size >= self._segment_bytes:
+            self._start_segment()
+        elif self._fd < 0:
+            self._fd = self._files.open(self.path, APPEND)
+        self._files.write_all(self._fd, data)
+
+    def _sync(self) -> None:
+        self._files.fdatasync(self._fd)
+
+    def _start_segment(self) -> None:
+        """Make the segment that begins after `seq`; its name is durable before a line goes into it."""
+        self.close()
+        self._files.make_folders(self.folder)
+        path = segment_path(self.folder, self.seq + 1, self.epoch)
+        self._fd = self._files.open(path, MAKE)
+        self._files.sync_folder(self.folder)
+        self.path, self.size, self.lines = path, 0, 0
+
+    def reopen(self) -> None:
+        """Go on in a new, synced segment of the next epoch, which makes what failed void (rule J5).
+
+        Raises:
+            OSError: the disk is still bad; `problem` stays set.
+        """
+        failed, size = self.path, self.size
+        self.epoch += 1  # also when an earlier attempt got half way: its file is not used again
+        self._start_segment()
+        self._sync()
+        self._files.sync_folder(self.folder)
+        self.problem = None
+        if failed is not None:
+            self._tidy(failed, size)
+
+    def _tidy(self, failed: Path, size: int) -> None:
+        """Move the void lines out of the failed segment, so that `jq` over all files sees none.
+
+        Only what lies beyond the watermark is touched, only after the new segment is durable, and
+        only once the copy is: a crash or an error anywhere leaves a part that is void by rule.
+        """
+        try:
+            kept = cut_off(self._files, failed, size, "void")
+        except OSError as error:
+            logger.warning(
+                "could not tidy %s: %s",
+                failed,
+                error,
+                extra={"action": "journal_tidy_failed", "file": str(failed)},
+            )
+            return
+        if kept is not None:
+            logger.info("void lines moved to %s", kept, extra={"action": "journal_tidied", "file": str(kept)})
+
+    def place(self) -> Place | None:
+        """Where the line after `seq` will begin."""
+        return None if self.path is None else Place(self.path.name, self.lines + 1, self.size)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a descriptor."""
+        return self._fd >= 0
+
+    def close(self) -> None:
+        """Give the descriptor back; the next commit opens the segment again."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            try:
+                self._files.close(fd)
+            except OSError as error:  # nothing depends on it: what counts was synced
+                logger.warning(
+                    "closing %s: %s",
+                    self.path,
+                    error,
+                    extra={"action": "journal_close_failed", "file": str(self.path)},
+                )
