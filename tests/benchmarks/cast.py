@@ -83,7 +83,7 @@ class Runner(Actor):
     def __init__(self, lap: Lap) -> None:
         super().__init__()
         self._lap = lap
-        self._next: ActorRef | None = None
+        self._next: ActorRef[Runner] | None = None
 
     def join(self, message: Join) -> None:
         """Close the ring."""

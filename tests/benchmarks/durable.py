@@ -20,7 +20,7 @@ from understudy.supervision.journal.line import seal
 from understudy.supervision.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from understudy import ActorRef
 
@@ -57,7 +57,7 @@ def asks(callers: int, each: int, actors: int = 1) -> Callable[[], float]:
             for ref in refs:
                 await ref.ask_async(Ping())
 
-            async def caller(ref: ActorRef) -> None:
+            async def caller(ref: ActorRef[Ledger]) -> None:
                 for _ in range(each):
                     await ref.ask_async(BOOK)
 
@@ -155,7 +155,7 @@ def ready_lines(count: int) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def _journal(_options: Options) -> Iterator[Sides]:
+def _journal(_options: Options) -> Generator[Sides]:
     lines = ready_lines(LINES)
     batches: list[int] = [AHEAD // 2]
     sides = Sides(appends(lines, batches), lambda: peer_disk.raw_batches(lines, batches[-1]))
@@ -164,7 +164,7 @@ def _journal(_options: Options) -> Iterator[Sides]:
 
 
 @contextlib.contextmanager
-def _tells(_options: Options) -> Iterator[Sides]:
+def _tells(_options: Options) -> Generator[Sides]:
     batches: list[int] = [AHEAD // 2]
     sides = Sides(tells(batches), peer_disk.sqlite_batches(TELLS, lambda: batches[-1]))
     yield sides

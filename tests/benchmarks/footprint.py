@@ -19,7 +19,7 @@ from tests.benchmarks.rows import Better, Options, Row, Sides, fresh_folder
 from understudy import ActorSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from tests.benchmarks.rows import Note
 
@@ -77,7 +77,7 @@ def _pykka() -> float:
 
 
 @contextlib.contextmanager
-def _memory(_options: Options) -> Iterator[Sides]:
+def _memory(_options: Options) -> Generator[Sides]:
     sides = Sides(lambda: _ours(sides.notes), _pykka)
     yield sides
 
@@ -104,7 +104,7 @@ def _idle_cpu() -> float:
 
 
 @contextlib.contextmanager
-def _idle(_options: Options) -> Iterator[Sides]:
+def _idle(_options: Options) -> Generator[Sides]:
     yield Sides(_idle_cpu)
 
 

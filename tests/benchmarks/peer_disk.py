@@ -13,7 +13,7 @@ from tests.benchmarks.rows import fresh_folder
 from understudy.supervision.files import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
 SINGLES = 1_000
@@ -108,7 +108,7 @@ def _open(folder: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _appending(folder: Path) -> Iterator[Callable[[bytes], None]]:
+def _appending(folder: Path) -> Generator[Callable[[bytes], None]]:
     """A new file and the function that appends to it, durably."""
     file = os.open(folder / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 

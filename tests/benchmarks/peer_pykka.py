@@ -113,7 +113,7 @@ def start_and_stop(count: int) -> Callable[[], float]:
     return run
 
 
-def expect(wanted: int, got: int) -> None:
+def expect(wanted: int, got: object) -> None:
     """A side that did not do its work must not get a figure."""
     if wanted != got:
         msg = f"expected {wanted} messages handled, got {got}"

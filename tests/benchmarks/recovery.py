@@ -20,7 +20,7 @@ from understudy import ActorSystem
 from understudy.supervision.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 BOOK = Book(amount=1)
 TAIL = 10_000
@@ -127,20 +127,20 @@ def _peak_bytes() -> int:
 
 
 @contextlib.contextmanager
-def _all_turns(options: Options) -> Iterator[Sides]:
+def _all_turns(options: Options) -> Generator[Sides]:
     home = filled(options)
     notes = {"turns": options.turns, "mib": round(sum(p.stat().st_size for p in segments(home)) / MIB, 1)}
     yield Sides(lambda: recover(home, options.turns), lambda: parse(home), dict(notes))
 
 
 @contextlib.contextmanager
-def _memory(options: Options) -> Iterator[Sides]:
+def _memory(options: Options) -> Generator[Sides]:
     home = filled(options)
     yield Sides(lambda: memory(home, options.turns))
 
 
 @contextlib.contextmanager
-def _from_snapshot(options: Options) -> Iterator[Sides]:
+def _from_snapshot(options: Options) -> Generator[Sides]:
     home, whole = with_snapshot(options), filled(options)
     turns = options.turns + 1 + TAIL
     yield Sides(lambda: recover(home, turns), lambda: parse(whole))

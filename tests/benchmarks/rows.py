@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 Side = "Callable[[], float]"
 Note = float | int | str
@@ -88,14 +88,14 @@ def plain(
     """`Row.open` of a row that needs nothing prepared."""
 
     @contextlib.contextmanager
-    def sides(_options: Options) -> Iterator[Sides]:
+    def sides(_options: Options) -> Generator[Sides]:
         yield Sides(ours, peer)
 
     return sides
 
 
 @contextlib.contextmanager
-def fresh_folder() -> Iterator[Path]:
+def fresh_folder() -> Generator[Path]:
     """An empty folder on the measured disk, removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
     try:

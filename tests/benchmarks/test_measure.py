@@ -10,11 +10,11 @@ from tests.benchmarks.measure import Samples
 from tests.benchmarks.rows import Better, Row, Sides
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def _nothing(_options: rows.Options) -> Iterator[Sides]:
+def _nothing(_options: rows.Options) -> Generator[Sides]:
     yield Sides(lambda: 1.0)
 
 
