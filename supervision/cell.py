@@ -549,6 +549,10 @@ class Cell:
                 task.cancel()
             self.tasks = None
 
+    def has_stopped(self) -> bool:
+        """What references say; from any thread."""
+        return self.state == STOPPED
+
     def closed(self, reason: str) -> None:
         """The cell is gone: everybody who waits for it is told."""
         if self.state == STOPPED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import sys
 import threading
@@ -150,7 +151,9 @@ class Future(pykka.Future[T]):
             return super().get(timeout=timeout)
         if self._outcome is None:
             if get_ident() in LOOP_THREADS:
-                msg = "expected a thread other than the loop's for a blocking get(): `await` the future instead"
+                msg = (
+                    "expected a thread other than the loop's for a blocking get(): `await` the future instead"
+                )
                 raise WouldDeadlock(msg)
             gate = threading.Lock()
             gate.acquire()
@@ -166,7 +169,9 @@ class Future(pykka.Future[T]):
     __iter__ = __await__
 
     async def wait(self) -> Any:
-        """Wait in a trio task (of any loop). A hook may block, so it runs in a worker thread."""
+        """Wait in a task of trio (any loop) or asyncio. A hook may block, so it runs in a worker thread."""
+        if not trio.lowlevel.in_trio_task():
+            return await self._wait_in_asyncio()
         if self._get_hook is not None:
             return await trio.to_thread.run_sync(self.get, abandon_on_cancel=True)
         if self._outcome is not None:
@@ -185,6 +190,22 @@ class Future(pykka.Future[T]):
 
         self._when_done(wake)
         await done.wait()
+        return self._value()
+
+    async def _wait_in_asyncio(self) -> Any:
+        if self._get_hook is not None:
+            return await asyncio.to_thread(self.get)
+        if self._outcome is None:
+            done, loop = asyncio.Event(), asyncio.get_running_loop()
+
+            def wake() -> None:
+                try:
+                    loop.call_soon_threadsafe(done.set)
+                except RuntimeError:
+                    return  # the loop is closed: nobody waits any more
+
+            self._when_done(wake)
+            await done.wait()
         return self._value()
 
     def _settle(self, outcome: tuple[Any, OptExcInfo | None]) -> None:

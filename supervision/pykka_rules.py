@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +72,7 @@ def begin(cell: Cell) -> None:
 class PykkaCell(Cell):
     """See the module."""
 
-    __slots__ = ()
+    __slots__ = ("_registered",)
 
     def __init__(self, system: ActorSystem, actor: Actor) -> None:
         super().__init__(system, type(actor), "", {}, None)
@@ -81,6 +80,7 @@ class PykkaCell(Cell):
         self.name = self.urn
         self.bound = math.inf
         self.incarnation = 1
+        self._registered = True
 
     def __str__(self) -> str:
         return f"{self.actor_class.__name__} ({self.urn})"
@@ -97,8 +97,9 @@ class PykkaCell(Cell):
     async def _on_start(self) -> None:
         try:
             await self.in_scope(call_hook(self.actor.on_start))
-        except Exception:  # noqa: BLE001 - pykka: an error in on_start ends the actor, without on_failure
-            self._handle_failure()
+        except Exception as error:  # noqa: BLE001 - pykka: an error in on_start ends the actor, without on_failure
+            self._handle_failure(error)
+            self._gone("on_start failed")
         else:
             self.open, self.phase = True, "running"
 
@@ -123,12 +124,11 @@ class PykkaCell(Cell):
             log.info("Exception returned from %s to caller:", self, exc_info=error)
             reply.resolve(None, error)
             return
-        info = (type(error), error, error.__traceback__)
-        self.actor._handle_failure(*info)  # noqa: SLF001
+        self._handle_failure(error)
         try:
-            self.actor.on_failure(*info)
-        except Exception:  # noqa: BLE001 - logged as pykka does
-            self.actor._handle_failure(*sys.exc_info())  # noqa: SLF001
+            self.actor.on_failure(type(error), error, error.__traceback__)
+        except Exception as second:  # noqa: BLE001 - logged as pykka does
+            self._handle_failure(second)
         self.end_incarnation()
         self._gone("failed")
 
@@ -150,7 +150,7 @@ class PykkaCell(Cell):
 
     def terminate(self, reason: str, envelope: Envelope | None) -> Rest | None:
         """pykka's `_stop`: out of the registry, marked as stopped, then `on_stop`."""
-        ActorRegistry.unregister(self.ref)
+        self._unregister()
         log.debug("Stopped %s", self)
         return self._terminate(reason, envelope)
 
@@ -158,20 +158,29 @@ class PykkaCell(Cell):
         """An error in `on_stop` is logged as pykka does."""
         try:
             await self.in_scope(call_hook(self.actor.on_stop))
-        except Exception:  # noqa: BLE001
-            self.actor._handle_failure(*sys.exc_info())  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001 - logged as pykka does
+            self._handle_failure(error)
+
+    def has_stopped(self) -> bool:
+        """In pykka an actor is dead before its `on_stop` runs."""
+        return not self._registered or super().has_stopped()
 
     def closed(self, reason: str) -> None:
         """Also out of the registry, however the end came."""
-        ActorRegistry.unregister(self.ref)
+        self._unregister()
         super().closed(reason)
 
-    def _handle_failure(self) -> None:
-        self.actor._handle_failure(*sys.exc_info())  # noqa: SLF001
-        self._gone("on_start failed")
+    def _unregister(self) -> None:
+        # Once: it searches a list of all actors, and pykka's log tells of each time.
+        if self._registered:
+            self._registered = False
+            ActorRegistry.unregister(self.ref)
+
+    def _handle_failure(self, error: Exception) -> None:
+        self._registered = False  # pykka's own `_handle_failure` takes it out
+        self.actor._handle_failure(type(error), error, error.__traceback__)  # noqa: SLF001
 
     def _gone(self, reason: str) -> None:
         # `_handle_failure` has set pykka's flag, which is the state here: undo it for the clean-up.
         self.state = PAUSED
         self.closed(reason)
-

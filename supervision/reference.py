@@ -54,7 +54,7 @@ class StoppedFlag:
 
     def is_set(self) -> bool:
         """Whether the actor has stopped."""
-        return self._cell.state == STOPPED
+        return self._cell.has_stopped()
 
     def set(self) -> None:
         """Mark the actor as stopped; only pykka's own code calls this."""
@@ -110,7 +110,7 @@ class ActorRef(pykka.ActorRef[A]):
 
     def is_alive(self) -> bool:
         """Whether the actor has not stopped; a moment later that may be different."""
-        return self._cell.state != STOPPED
+        return not self._cell.has_stopped()
 
     def tell(self, message: Any) -> None:
         """Put a message into the mailbox; never waits, from any thread.
