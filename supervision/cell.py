@@ -67,6 +67,7 @@ class Cell:
         "incarnation",
         "last_failure",
         "live",
+        "lives",
         "name",
         "next_restart",
         "open",
@@ -107,6 +108,7 @@ class Cell:
         self.open = False
         self.phase = "starting"
         self.live = False
+        self.lives = False
         self.incarnation = 0
         self.restarts = 0
         self.actor: Any = None
@@ -298,7 +300,10 @@ class Cell:
         if kind is ActorStop:
             return self.terminate("stop requested", envelope)
         actor = self.actor
-        if kind in (ProxyCall, ProxyGetAttr, ProxySetAttr) or type(actor).on_receive is not pykka.Actor.on_receive:
+        if (
+            kind in (ProxyCall, ProxyGetAttr, ProxySetAttr)
+            or type(actor).on_receive is not pykka.Actor.on_receive
+        ):
             value = actor._handle_receive(message)  # noqa: SLF001
         else:
             self.reject(envelope)
@@ -363,7 +368,8 @@ class Cell:
         except Exception:
             log.exception("on_failure of %s failed", self, extra={"action": "hook_failed"})
         self.end_incarnation()
-        if (supervisor := self.supervisor()) is not None:
+        # Nobody restarts what is about to stop: the signal to do so waits already.
+        if self.stop_reason is None and (supervisor := self.supervisor()) is not None:
             supervisor.child_failed(self, error)
 
     def suspend(self) -> None:
@@ -385,6 +391,7 @@ class Cell:
         self.incarnation += 1
         try:
             self.actor = self.actor_class._make(self)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            self.lives = True
             if self.has_start():
                 reply = TaskReply()
                 self.signal(lambda: self.begin(reply))
@@ -437,15 +444,22 @@ class Cell:
         self.restarts += 1
         await self.start()
 
-    async def stop_incarnation(self, reason: str) -> None:
-        """End the running incarnation in order (its turn, `on_stop`), keeping cell and mailbox."""
+    async def stop_incarnation(self, reason: str, deadline_s: float | None = None) -> None:
+        """End the running incarnation in order (its turn, `on_stop`), keeping cell and mailbox.
+
+        After `deadline_s` (the system's time to stop, if None) what still runs of it is cancelled.
+        """
+        if not self.lives:
+            return
         reply = TaskReply()
 
         def end() -> Rest:
             return self._end_in_order(reason, reply)
 
         self.signal(end)
-        with trio.move_on_after(self.system.settings.stop_timeout_s) as scope:
+        with trio.move_on_after(
+            self.system.settings.stop_timeout_s if deadline_s is None else deadline_s
+        ) as scope:
             await reply.wait()
         if scope.cancelled_caught:
             self.cancel_turn()
@@ -531,7 +545,7 @@ class Cell:
 
     async def run_on_stop(self, reason: str) -> None:
         """Call the hook; its failure is logged and ends nothing."""
-        if self.actor is None:
+        if not self.lives:  # failed, or ended before: it had its hook
             return
         try:
             await self.in_scope(call_hook(self.actor.on_stop))
@@ -540,6 +554,7 @@ class Cell:
 
     def end_incarnation(self) -> None:
         """Timers and background tasks end with the incarnation."""
+        self.lives = False
         if self.timers is not None:
             for timer in self.timers.values():
                 timer.cancel()
@@ -667,9 +682,7 @@ class Cell:
 
     def dead_letter(self, envelope: Envelope, reason: str) -> None:
         """Report a message that nobody handled."""
-        self.publish(
-            events.DeadLetter, message=type(envelope[0]).__name__, reason=reason, sender=envelope[2]
-        )
+        self.publish(events.DeadLetter, message=type(envelope[0]).__name__, reason=reason, sender=envelope[2])
 
     def publish(self, kind: type[events.LifecycleEvent], **fields: Any) -> None:
         """Tell the system's event stream."""
@@ -695,4 +708,3 @@ async def call_hook(hook: Callable[[], Any]) -> None:
     value = hook()
     if inspect.iscoroutine(value):
         await value
-

@@ -80,6 +80,7 @@ class PykkaCell(Cell):
         self.name = self.urn
         self.bound = math.inf
         self.incarnation = 1
+        self.lives = True
         self._registered = True
 
     def __str__(self) -> str:
