@@ -39,7 +39,7 @@ class ChildSpec:
 
     name: str
     actor: type[Actor]
-    arguments: Mapping[str, object] = field(default=NO_ARGUMENTS)
+    arguments: Mapping[str, object] = field(default_factory=lambda: NO_ARGUMENTS)
     restart: Restart = Restart.PERMANENT
     backoff: Backoff = field(default_factory=Backoff)
     stop_timeout_s: float | None = None
