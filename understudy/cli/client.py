@@ -1,0 +1,110 @@
+"""The HTTP client of the commands: typed answers in, problems out."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from understudy.cli.exits import CommandFailed, Exit, failure, problem_of_answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from types import TracebackType
+
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+TIMEOUT_S = 40.0
+SILENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """A server-sent event."""
+
+    event: str
+    id: str
+    data: str
+
+
+class Client:
+    """Talks to one server. Environment proxies are left aside: the server is on this machine.
+
+    Raises (from its methods):
+        CommandFailed: the server said no; the problem is its own.
+        httpx.TransportError: the connection failed or was lost; whether a POST was taken is unknown.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._http = httpx.AsyncClient(base_url=address, timeout=TIMEOUT_S, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(exc_type, exc, tb)
+
+    async def get(
+        self, path: str, answer: type[AnswerT], parameters: Mapping[str, str | int] | None = None
+    ) -> AnswerT:
+        """GET `path`, decoded as `answer`."""
+        return _decoded(await self._http.get(path, params=parameters), answer)
+
+    async def post(self, path: str, answer: type[AnswerT], body: BaseModel | None = None) -> AnswerT:
+        """POST `body` (or `{}`) to `path`, decoded as `answer`."""
+        content = b"{}" if body is None else body.model_dump_json(exclude_none=True).encode()
+        response = await self._http.post(path, content=content, headers={"Content-Type": "application/json"})
+        return _decoded(response, answer)
+
+    @asynccontextmanager
+    async def events(self) -> AsyncGenerator[AsyncIterator[ServerEvent]]:
+        """The event stream from now on; open when the block begins."""
+        timeout = httpx.Timeout(TIMEOUT_S, read=SILENCE_S)
+        async with self._http.stream("GET", "/api/events", timeout=timeout) as response:
+            if response.is_error:
+                raise CommandFailed(problem_of_answer(response.status_code, await response.aread()))
+            yield _events(response)
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[ServerEvent]:
+    fields: dict[str, str] = {}
+    async for line in response.aiter_lines():
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if line == "":
+            if "data" in fields:
+                yield ServerEvent(fields.get("event", "message"), fields.get("id", ""), fields["data"])
+            fields = {}
+        elif name == "data" and "data" in fields:
+            fields["data"] += "\n" + value
+        elif name:
+            fields[name] = value
+
+
+def _decoded(response: httpx.Response, answer: type[AnswerT]) -> AnswerT:
+    if response.is_error:
+        raise CommandFailed(problem_of_answer(response.status_code, response.content))
+    try:
+        return answer.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        detail = (
+            f"{response.request.url} answered something else than expected "
+            f"({where or 'the body'}: {first['msg']}). Is the server of another version?"
+        )
+        raise failure(Exit.FAILED, "Unexpected answer", detail) from error
+
+
+def lost(address: str, error: Exception) -> CommandFailed:
+    """The failure for a server that went away while it was asked."""
+    reason = str(error) or type(error).__name__
+    detail = f"the server at {address} does not answer ({reason}): `understudy status` tells whether it runs"
+    return failure(Exit.NO_SERVER, "No answer", detail)

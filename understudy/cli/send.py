@@ -1,0 +1,163 @@
+"""`send`: one input, and with `--wait` its final reply, also across a restart of the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+import httpx
+import trio
+from pydantic import BaseModel
+
+from understudy.cli.answers import IdAnswer, MessagePage
+from understudy.cli.client import Client, lost
+from understudy.cli.exits import Exit, failure
+from understudy.cli.server import address_of, require_server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from understudy.protocols.read_model import MessageRow
+
+T = TypeVar("T")
+
+RETURN_S = 30.0
+"""So long a server may be away before a command gives up."""
+
+_FIRST_LOOK_S = 0.1
+_LAST_LOOK_S = 1.0
+_PAGE = 100
+
+
+class InputBody(BaseModel):
+    """The body of `POST /api/input`."""
+
+    text: str
+    key: str
+
+
+class Sent(BaseModel):
+    """What `send --json` prints."""
+
+    id: str
+    key: str
+    reply: dict[str, object] | None = None
+
+
+class _Lost(Exception):
+    """The server went away."""
+
+
+async def send_input(home: Path, text: str, key: str | None) -> Sent:
+    """Submit an input; durable when this returns.
+
+    A connection that breaks leaves it unknown whether the server took the input, so it is sent again
+    with the same idempotency key: it counts once.
+
+    Raises:
+        CommandFailed: no server (3), refused (6), or the server did not come back (3).
+    """
+    require_server(home, "send")
+    body = InputBody(text=text, key=key or uuid4().hex)
+
+    async def submit(client: Client) -> IdAnswer:
+        return await client.post("/api/input", IdAnswer, body)
+
+    answer = await _persistently(home, submit)
+    return Sent(id=answer.id, key=body.key)
+
+
+async def wait_for_reply(home: Path, input_id: str, timeout_s: float) -> MessageRow:
+    """The final reply to an input, as soon as the server has it.
+
+    Waits on the event stream, so an idle wait costs nothing.
+
+    Raises:
+        CommandFailed: not in time (9), or the server went away and did not come back (3).
+    """
+
+    async def follow(client: Client) -> MessageRow:
+        return await _follow(client, input_id)
+
+    with trio.move_on_after(timeout_s):
+        return await _persistently(home, follow)
+    detail = (
+        f"no final reply to {input_id} within {timeout_s:g} s. It is not lost: the reply will be in "
+        "`understudy status` and the viewer; --timeout sets a longer wait"
+    )
+    raise failure(Exit.TIMED_OUT, "No reply in time", detail, id=input_id)
+
+
+async def _follow(client: Client, input_id: str) -> MessageRow:
+    """Look once behind the open stream (so that nothing falls in between), then at each hint.
+
+    An event is only a hint: one that names the input makes us look; what it holds is not read.
+    """
+    async with client.events() as events:
+        if (reply := await find_reply(client, input_id)) is not None:
+            return reply
+        async for event in events:
+            if event.event != "snapshot" and f'"{input_id}"' in event.data:
+                reply = await find_reply(client, input_id)
+                if reply is not None:
+                    return reply
+    raise _Lost
+
+
+async def find_reply(client: Client, input_id: str) -> MessageRow | None:
+    """The input's final reply, None while it is outstanding.
+
+    Lists are newest first, so the reply comes before the input, and the search ends there.
+    """
+    cursor: str | None = None
+    while True:
+        parameters: dict[str, str | int] = {"limit": _PAGE}
+        if cursor is not None:
+            parameters["cursor"] = cursor
+        page = await client.get("/api/messages", MessagePage, parameters)
+        for message in page.messages:
+            if input_id in message.in_reply_to:
+                return message
+        if page.next is None or any(message.id == input_id for message in page.messages):
+            return None
+        cursor = page.next
+
+
+async def _persistently(home: Path, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Do `work` with the home's server; when that goes away, again with the one that comes back.
+
+    A server that the lock names but that refuses connections (it stops, or hangs) is given up after
+    `RETURN_S` too; an attempt that got somewhere begins that time anew.
+    """
+    give_up_at = trio.current_time() + RETURN_S
+    while True:
+        address = await _server(home)
+        began = trio.current_time()
+        try:
+            async with Client(address) as client:
+                return await work(client)
+        except (httpx.TransportError, _Lost) as error:
+            now = trio.current_time()
+            if now - began > _LAST_LOOK_S:
+                give_up_at = now + RETURN_S
+            if now > give_up_at:
+                raise lost(address, error) from error
+            await trio.sleep(_FIRST_LOOK_S)
+
+
+async def _server(home: Path) -> str:
+    """The address of the home's server, waiting up to `RETURN_S` for one."""
+    pause_s = _FIRST_LOOK_S
+    with trio.move_on_after(RETURN_S):
+        while True:
+            address = address_of(home)
+            if address is not None:
+                return address
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_LOOK_S)
+    detail = (
+        f"the server of {home} went away and did not come back within {RETURN_S:.0f} s. What it "
+        f"acknowledged is kept: start it again with `understudy serve --home {home}`"
+    )
+    raise failure(Exit.NO_SERVER, "No server", detail)

@@ -1,0 +1,171 @@
+"""`tasks list | show | cancel`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import httpx
+import trio
+from cyclopts import App, Parameter
+from cyclopts.types import PositiveInt
+from rich.text import Text
+
+from understudy.cli.answers import CancelAnswer, TaskPage
+from understudy.cli.client import Client, lost
+from understudy.cli.exits import Exit
+from understudy.cli.offline import look_at
+from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.server import address_of, require_home, require_server
+from understudy.cli.settings import COMMON, Common, home_path
+from understudy.protocols.errors import NotFound
+from understudy.protocols.read_model import TaskDetail, TaskRow
+from understudy.protocols.tasks import TaskStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+app = App(name="tasks", help="The tasks: what the workers did, do and will do.")
+
+TaskId = Annotated[str, Parameter(help="The task's id, such as task-7.")]
+LIMIT = 20
+_PAGE = 200
+
+
+@app.command(name="list")
+def list_tasks(
+    *,
+    limit: Annotated[PositiveInt, Parameter(alias="-n", help="How many, at most.")] = LIMIT,
+    status: Annotated[TaskStatus | None, Parameter(help="Only those in this state.")] = None,
+    common: Common = COMMON,
+) -> int:
+    """List the tasks, newest first: from the server, or from the files when none runs."""
+    home = home_path(common)
+    address = address_of(home)
+    if address is None:
+        model = look_at(require_home(home)).model
+        rows, following = model.tasks.page(limit, None, lambda row: status in (None, row.status))
+        page = TaskPage(tasks=rows, next=following)
+    else:
+        page = trio.run(partial(_list, address, limit, status))
+    if common.json:
+        print_json(page)
+    else:
+        _print_list(page)
+    return Exit.OK
+
+
+async def _list(address: str, limit: int, status: TaskStatus | None) -> TaskPage:
+    """Pages of the server's list until there are `limit` tasks of the wanted state."""
+    found: list[TaskRow] = []
+    parameters: dict[str, str | int] = {"limit": min(limit, _PAGE)}
+    try:
+        async with Client(address) as client:
+            while True:
+                page = await client.get("/api/tasks", TaskPage, parameters)
+                found += [row for row in page.tasks if status in (None, row.status)]
+                if len(found) > limit or (page.next is not None and len(found) == limit):
+                    return TaskPage(tasks=found[:limit], next=found[limit - 1].id)
+                if page.next is None:
+                    return TaskPage(tasks=found)
+                parameters["cursor"] = page.next
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _print_list(page: TaskPage) -> None:
+    out = console()
+    if not page.tasks:
+        out.print(Text("no tasks"))
+        return
+    if out.width < NARROW:
+        rows = [[task.id, styled(task.status), task.title] for task in page.tasks]
+        out.print(table(["id", "state", "title"], rows))
+    else:
+        wide = [
+            [task.id, styled(task.status), str(task.attempts), when(task.created_at), task.title, task.why]
+            for task in page.tasks
+        ]
+        out.print(table(["id", "state", "attempts", "created", "title", "why"], wide))
+    if page.next is not None:
+        out.print(Text("there are more: --limit shows them", style="dim"))
+
+
+@app.command
+def show(task_id: TaskId, /, *, common: Common = COMMON) -> int:
+    """Show one task with its output: from the server, or from the files when none runs."""
+    home = home_path(common)
+    address = address_of(home)
+    detail = _from_files(home, task_id) if address is None else trio.run(_show, address, task_id)
+    if common.json:
+        print_json(detail)
+    else:
+        _print_detail(detail)
+    return Exit.OK
+
+
+async def _show(address: str, task_id: str) -> TaskDetail:
+    try:
+        async with Client(address) as client:
+            return await client.get(_path(task_id), TaskDetail)
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _from_files(home: Path, task_id: str) -> TaskDetail:
+    detail = look_at(require_home(home)).model.task_detail(task_id)
+    if detail is None:
+        msg = f"{home} has no task {task_id!r}: `understudy tasks list` shows those that there are"
+        raise NotFound(msg)
+    return detail
+
+
+def _print_detail(task: TaskDetail) -> None:
+    out = console()
+    facts: dict[str, str | Text] = {
+        "task": task.id,
+        "title": task.title,
+        "state": styled(task.status),
+        "attempts": str(task.attempts),
+        "why": task.why,
+        "command": " ".join(task.command),
+        "exit code": "" if task.exit_code is None else str(task.exit_code),
+        "created": when(task.created_at),
+        "started": when(task.started_at),
+        "finished": when(task.finished_at),
+        "asked by": task.origin or task.schedule or "",
+    }
+    out.print(table(["", ""], [[name, value] for name, value in facts.items() if value]))
+    if task.output is not None and task.output.text:
+        cut = ", its end" if task.output.cut else ""
+        where = f", more in {task.output.file}" if task.output.file else ""
+        out.print(Text(f"output ({task.output.total_bytes} bytes{cut}{where}):", style="dim"))
+        out.print(Text(task.output.text.rstrip("\n")), soft_wrap=True)
+
+
+@app.command
+def cancel(task_id: TaskId, /, *, common: Common = COMMON) -> int:
+    """Cancel a task: a pending one at once, a running one by signal, grace and kill. Needs a server."""
+    home = home_path(common)
+    address = require_server(home, "tasks cancel")
+    answer = trio.run(_cancel, address, task_id)
+    if common.json:
+        print_json(answer)
+    else:
+        ending = " while its process is being ended" if answer.status == "running" else ""
+        console().print(Text.assemble(f"{answer.id}: ", styled(answer.status), ending))
+    return Exit.OK
+
+
+async def _cancel(address: str, task_id: str) -> CancelAnswer:
+    try:
+        async with Client(address) as client:
+            return await client.post(f"{_path(task_id)}/cancel", CancelAnswer)
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _path(task_id: str) -> str:
+    """The task's path; an id with a slash is quoted, so that it names no other path."""
+    return f"/api/tasks/{quote(task_id, safe='')}"
