@@ -165,7 +165,7 @@ async def test_a_child_that_handles_sigterm_has_its_grace(processes: Processes) 
     with trio.fail_after(WAIT_S):
         await child.end(WAIT_S)
     assert child.returncode == 3
-    assert await read_all(child) == b"cleaned\n"
+    assert (await read_all(child)).endswith(b"cleaned\n")  # the shell may say that its sleep was ended
 
 
 async def test_ending_works_when_the_leader_is_gone_and_its_group_is_not(processes: Processes) -> None:
