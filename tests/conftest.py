@@ -47,7 +47,7 @@ def namings(pytestconfig: pytest.Config) -> list[marks.Naming]:
 def _is_full_run(config: pytest.Config) -> bool:
     """Whether all of tests/ was collected: no paths, no ignored ones."""
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return everything and not any(map(config.getoption, ("ignore", "ignore_glob", "last_failed")))
+    return everything and not any(map(config.getoption, ("ignore", "ignore_glob", "lf")))
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], name: str) -> None:
