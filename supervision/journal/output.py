@@ -68,7 +68,7 @@ class Output:
         """Write lines up to `last_seq` and sync them; sets `problem` instead of raising."""
         try:
             self._write(data)
-            self._sync()
+            self.sync()
         except OSError as error:
             self.problem = error
             self.close()
@@ -86,7 +86,8 @@ class Output:
             self._fd = self._files.open(self.path, APPEND)
         self._files.write_all(self._fd, data)
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Make what was written durable."""
         self._files.fdatasync(self._fd)
 
     def _start_segment(self) -> None:
@@ -107,7 +108,7 @@ class Output:
         failed, size = self.path, self.size
         self.epoch += 1  # also when an earlier attempt got half way: its file is not used again
         self._start_segment()
-        self._sync()
+        self.sync()
         self._files.sync_folder(self.folder)
         self.problem = None
         if failed is not None:

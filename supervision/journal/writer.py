@@ -111,11 +111,19 @@ class Writer:
     def _commit_some(self, some: list[tuple[Output, list[Append]]]) -> None:
         """Write and sync at most `open_files` journals, then move their watermarks with one post."""
         self._make_room([output for output, _ in some])
+        self.make_durable(some)
+        self.tell([(output, output.seq, output.problem) for output, _ in some])
+
+    def make_durable(self, some: list[tuple[Output, list[Append]]]) -> None:
+        """Write and sync all of `some`, or set their `problem`."""
         if len(some) == 1:
             _commit_one(*some[0])
         else:
             self._pool.run([partial(_commit_one, output, appends) for output, appends in some])
-        self._post(partial(_tell, [(output, output.seq, output.problem) for output, _ in some]))
+
+    def tell(self, results: list[tuple[Output, int, OSError | None]]) -> None:
+        """Have the loop's thread told how far each journal is durable now, or that it failed."""
+        self._post(partial(_tell, results))
 
     def _make_room(self, wanted: list[Output]) -> None:
         opened = self._open
