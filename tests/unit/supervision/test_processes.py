@@ -345,9 +345,11 @@ async def test_children_die_when_the_thread_that_started_them_ends(
     elif shutil.which("setpriv") is None:
         pytest.skip("no setpriv here")
     thread = SpawnThread(trio.lowlevel.current_trio_token().run_sync_soon)
-    start = partial(Launcher().start, ["sleep", "1000"], cwd=Path.cwd(), env=os.environ)
+    script = "echo runs; exec sleep 1000"
+    start = partial(Launcher().start, ["sh", "-c", script], cwd=Path.cwd(), env=os.environ)
     with trio.fail_after(WAIT_S):
         process, pipe = await thread.run(start)
+        await trio.lowlevel.wait_readable(pipe)  # it runs, so it has asked for the signal
         assert process.poll() is None
         await thread.close()
     os.close(pipe)
