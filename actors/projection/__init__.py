@@ -1,0 +1,1 @@
+"""The projection: one read model of all journals, and the feed that viewers follow."""

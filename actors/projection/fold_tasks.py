@@ -1,0 +1,96 @@
+"""The pool's journal → rows of tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from understudy.protocols.read_model import EXCERPT_CHARACTERS, Change, TaskRow
+from understudy.protocols.tasks import (
+    TaskCancelRequested,
+    TaskCreated,
+    TaskFinished,
+    TaskRequeued,
+    TaskRetried,
+    TaskStarted,
+)
+
+if TYPE_CHECKING:
+    from understudy.actors.projection.model import ReadModel
+    from understudy.protocols import Event
+
+EVENTS: tuple[type[Event], ...] = (
+    TaskCreated,
+    TaskStarted,
+    TaskRequeued,
+    TaskRetried,
+    TaskCancelRequested,
+    TaskFinished,
+)
+
+
+def fold_task(model: ReadModel, event: Event, at: float) -> list[Change]:
+    """Apply one event of the pool. An event of a task that the model does not have changes nothing."""
+    if isinstance(event, TaskCreated):
+        return _put(model, _created(event, at))
+    task = getattr(event, "id", None)
+    old = model.tasks.get(task) if isinstance(task, str) else None
+    if old is None:
+        return []
+    update = _update(event, at)
+    if isinstance(event, TaskRetried | TaskFinished) and event.output.total_bytes:
+        model.put_output(old.id, event.output)
+    return _put(model, old.model_copy(update=update)) if update else []
+
+
+def _update(event: Event, at: float) -> dict[str, object]:
+    """What the event changes in its task's row."""
+    update: dict[str, object] = {}
+    match event:
+        case TaskStarted():
+            update = {"status": "running", "attempts": event.attempt, "started_at": at, "why": ""}
+            update |= {"retry_at": None, "canceling": False}
+        case TaskRequeued():
+            update = {"status": "pending", "why": event.reason, "retry_at": None}
+        case TaskRetried():
+            update = {"status": "pending", "why": event.reason, "retry_at": event.retry_at}
+            update |= _outcome(event)
+        case TaskCancelRequested():
+            update = {"canceling": True, "why": event.reason, "source": event.source}
+        case TaskFinished():
+            update = {"status": event.status, "why": event.reason, "source": event.source}
+            update |= {"finished_at": at, "retry_at": None, "canceling": False, **_outcome(event)}
+        case _:
+            pass
+    return update
+
+
+def _outcome(event: TaskRetried | TaskFinished) -> dict[str, object]:
+    return {
+        "exit_code": event.exit_code,
+        "output_bytes": event.output.total_bytes,
+        "excerpt": event.output.text[-EXCERPT_CHARACTERS:],
+    }
+
+
+def _created(event: TaskCreated, at: float) -> TaskRow:
+    spec = event.spec
+    return TaskRow(
+        id=event.id,
+        title=spec.title,
+        status="pending",
+        command=spec.command,
+        executor=spec.executor,
+        priority=spec.priority,
+        timeout_s=spec.timeout_s,
+        retries=spec.retries,
+        session=spec.session,
+        origin=spec.origin,
+        schedule=spec.schedule,
+        created_at=at,
+        why="waits for a free worker",
+    )
+
+
+def _put(model: ReadModel, row: TaskRow) -> list[Change]:
+    model.put_task(row)
+    return [Change.model_construct(table="tasks", id=row.id, row=row)]

@@ -1,0 +1,93 @@
+"""The history: the conversation, a file a day, written from the manager's journal (MG-6).
+
+`HOME/history/YYYY-MM-DD.jsonl`, days in the home's time zone. A file is a pure function of the messages
+of its day, put in place at once (old or new after a crash, never a mixture): writing it again gives
+the same bytes, and a rebuild the same files. Hand edits are overwritten, and that is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from understudy.protocols.read_model import MessageRow
+    from understudy.supervision.files import Files
+
+log = logging.getLogger(__name__)
+_RECORD = {"id", "role", "text", "at", "in_reply_to", "task", "session"}
+
+
+class History:
+    """The days of a conversation, and which of them are not written yet.
+
+    Args:
+        files: how they are written.
+        folder: where.
+        timezone: IANA name of the zone that days begin in.
+    """
+
+    def __init__(self, files: Files, folder: Path, timezone: str) -> None:
+        self._files = files
+        self._folder = folder
+        self._zone = ZoneInfo(timezone)
+        self._days: dict[str, dict[str, MessageRow]] = {}
+        self._dirty: dict[str, None] = {}
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something is not written yet."""
+        return bool(self._dirty)
+
+    def reset(self, written: Iterable[MessageRow]) -> None:
+        """Begin with messages that are in their files already, unless a file is missing. Blocks."""
+        self._days.clear()
+        self._dirty.clear()
+        for row in written:
+            self.add(row)
+        there = set(self._files.listdir(self._folder))
+        self._dirty = {day: None for day in self._days if f"{day}.jsonl" not in there}
+
+    def add(self, row: MessageRow) -> None:
+        """Take in a message; one that is there already changes nothing."""
+        day = datetime.fromtimestamp(row.at, self._zone).date().isoformat()
+        rows = self._days.setdefault(day, {})
+        if row.id not in rows:
+            rows[row.id] = row
+            self._dirty[day] = None
+
+    async def flush(self) -> None:
+        """Write the days that have changed. Durable when it returns.
+
+        Raises:
+            OSError: the day that failed, and those after it, are still to be written.
+        """
+        for day in list(self._dirty):
+            rows = tuple(self._days[day].values())
+            await trio.to_thread.run_sync(partial(self._write, day, rows))
+            if len(rows) == len(self._days[day]):
+                self._dirty.pop(day, None)
+
+    def _write(self, day: str, rows: tuple[MessageRow, ...]) -> None:
+        """On a worker thread."""
+        data = b"".join(row.model_dump_json(include=_RECORD).encode() + b"\n" for row in rows)
+        path = self._folder / f"{day}.jsonl"
+        self._files.make_folders(self._folder)
+        try:
+            old = self._files.read_all(path)
+        except FileNotFoundError:
+            old = b""
+        if old == data:
+            return
+        if not data.startswith(old):
+            extra = {"action": "history_overwritten", "file": str(path)}
+            log.warning("%s was changed by somebody else and is written anew", path.name, extra=extra)
+        self._files.publish(path, data)

@@ -1,0 +1,48 @@
+"""Reading a journal from a cursor on, while its actor goes on writing to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from understudy.supervision.journal.scan import SegmentReader
+from understudy.supervision.journal.segments import list_segments, read_about, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from understudy.supervision.files import Files
+    from understudy.supervision.journal.scan import Chunk
+
+
+def incarnation_of(files: Files, folder: Path) -> int:
+    """The incarnation of the journal's numbers (rule D4). Blocks.
+
+    Raises:
+        JournalDamaged, OSError.
+    """
+    return read_about(files, folder).incarnation
+
+
+def chunks_after(files: Files, folder: Path, after: int, upto: int) -> Iterator[Chunk]:
+    """The lines after seq `after`, up to and with `upto`, which must be durable. Blocks.
+
+    Lines that `repair` has taken out, or that retention has, are missing: the next chunk's
+    `first_seq` tells.
+
+    Raises:
+        JournalDamaged, OSError.
+    """
+    gaps = read_about(files, folder).gaps
+    for part in resolve(list_segments(files, folder), gaps):
+        end = upto + 1 if part.end_seq is None else min(part.end_seq, upto + 1)
+        if end <= after + 1:
+            continue
+        reader = SegmentReader(files, part.segment.path, part.segment.first_seq)
+        if after >= reader.seq:
+            reader.skip(after + 1 - reader.seq)
+        yield from reader.chunks(end)
+        if reader.bad:
+            raise reader.damaged(
+                f"expected whole lines up to seq {end - 1}, got a bad one at seq {reader.seq}"
+            )

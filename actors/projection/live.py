@@ -1,0 +1,102 @@
+"""What the running system says of itself: its actors as they stand, and what went wrong lately (RT-8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from understudy.protocols import lifecycle as events
+from understudy.protocols.read_model import ActorRow, Change, Incident, Row, SystemRow, TableName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from understudy.actors.projection.feed import Feed
+    from understudy.protocols.lifecycle import LifecycleEvent, SystemStatus
+
+_TEXT_CHARACTERS = 2000
+
+
+class Live:
+    """Keeps a feed's actors, incidents and system row level with the system. Loop's thread only."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._numbered = 0
+
+    def refresh(self, status: SystemStatus) -> None:
+        """Publish what differs from what the feed has."""
+        rows = {actor.name: ActorRow.model_construct(id=actor.name, **dict(actor)) for actor in status.actors}
+        feed = self._feed
+        changes = [_change("actors", name, row) for name, row in rows.items() if feed.actors.get(name) != row]
+        changes += [_change("actors", name, None) for name in feed.actors if name not in rows]
+        feed.actors = rows
+        system = system_row(status)
+        if system != feed.system:
+            feed.system = system
+            changes.append(_change("system", "system", system))
+        feed.publish(changes)
+
+    def happened(self, event: LifecycleEvent) -> None:
+        """Publish the event if it is an incident."""
+        incident = self._incident(event)
+        if incident is not None:
+            self._feed.incidents.append(incident)
+            self._feed.publish([_change("incidents", incident.id, incident)])
+
+    def remember(self, recent: Iterable[LifecycleEvent]) -> None:
+        """Take in what happened before this start of the projection."""
+        found = [incident for event in recent if (incident := self._incident(event)) is not None]
+        self._feed.incidents.extend(found)
+
+    def _incident(self, event: LifecycleEvent) -> Incident | None:
+        text = incident_text(event)
+        if text is None:
+            return None
+        self._numbered += 1
+        return Incident(
+            id=f"incident-{self._numbered}",
+            at=event.time,
+            actor=event.actor,
+            kind=event.kind,
+            text=text[:_TEXT_CHARACTERS],
+        )
+
+
+def system_row(status: SystemStatus) -> SystemRow:
+    """The system's row: halted when anything needs a person."""
+    return SystemRow(
+        state="halted" if status.halted or status.blocked else "ok",
+        home=status.home,
+        halted=status.halted,
+        blocked=status.blocked,
+        dead_letters=status.dead_letters,
+    )
+
+
+def incident_text(event: LifecycleEvent) -> str | None:
+    """What went wrong, in a sentence; None for what is no incident."""
+    text: str | None = None
+    match event:
+        case events.ActorFailed() | events.TurnDiscarded():
+            text = f"failed on {event.message}: {event.error}"
+        case events.ActorRestarting():
+            text = f"restart {event.restarts} in {event.delay_s:.1f} s: {event.reason}"
+        case events.ActorEscalated():
+            text = f"given up: {event.reason}"
+        case events.ActorHalted() | events.ActorBlocked():
+            text = f"{event.error} {event.advice}"
+        case events.ActorResumed():
+            text = "goes on"
+        case events.TornTailCut():
+            text = (
+                f"{event.size_bytes} torn bytes at {event.offset} of {event.file} are kept in {event.kept_in}"
+            )
+        case events.DeadLetter():
+            text = f"{event.message} from {event.sender or 'outside'} was not handled: {event.reason}"
+        case _:
+            pass
+    return text
+
+
+def _change(table: TableName, row_id: str, row: Row | None) -> Change:
+    return Change.model_construct(table=table, id=row_id, row=row)

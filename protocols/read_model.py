@@ -1,0 +1,212 @@
+"""The read model: the rows that people see, and the changes that keep a viewer's copy up to date.
+
+A row belongs to one journal: tasks to the pool's, messages and the manager's state to the manager's,
+schedules to cron's (rule P1). Actors, incidents and the system's state belong to the running system and
+are not kept. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from understudy.protocols.base import Event, Frozen, Message
+from understudy.protocols.lifecycle import ActorStatus, Halt
+from understudy.protocols.schedules import ScheduleKind, ScheduleStatus
+from understudy.protocols.tasks import MAIN_SESSION, Output, TaskStatus
+
+EXCERPT_CHARACTERS = 400
+"""So much of a task's output (the end of it) is in its row; `TaskDetail` has all that is kept."""
+
+TableName = Literal["tasks", "messages", "schedules", "manager", "actors", "incidents", "system"]
+
+
+class TaskRow(Frozen):
+    """A task as lists show it.
+
+    Attributes:
+        status: `pending`, `running`, or one of the final states `succeeded`, `failed`, `canceled`.
+        attempts: how many were started.
+        why: why it waits or how it ended, in a sentence; empty while it runs.
+        retry_at: when a pending one that failed is tried again.
+        canceling: whether it runs and was asked to end.
+        output_bytes: how much its last finished attempt wrote; `excerpt` is the end of that.
+    """
+
+    id: str
+    title: str
+    status: TaskStatus
+    attempts: int = 0
+    command: tuple[str, ...] = ()
+    executor: str = "shell"
+    priority: int = 0
+    timeout_s: float | None = None
+    retries: int = 0
+    session: str = MAIN_SESSION
+    origin: str | None = None
+    schedule: str | None = None
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    retry_at: float | None = None
+    canceling: bool = False
+    why: str = ""
+    source: str | None = None
+    exit_code: int | None = None
+    output_bytes: int = 0
+    excerpt: str = ""
+
+
+class TaskDetail(TaskRow):
+    """A task with its output; `output` is None before it has some, and when it is too long ago.
+
+    The outputs of the newest tasks are kept, 32 MiB in all; older ones are in the pool's journal.
+    """
+
+    output: Output | None = None
+
+
+class MessageRow(Frozen):
+    """A message of the conversation: an input (role `user`) or a reply.
+
+    Attributes:
+        in_reply_to: for a reply, the inputs that it is the final reply to.
+        reply: for an input, the id of its final reply; None while that is outstanding.
+        task: the task that a reply is about.
+    """
+
+    id: str
+    role: Literal["user", "assistant", "system"]
+    text: str
+    at: float
+    in_reply_to: tuple[str, ...] = ()
+    reply: str | None = None
+    task: str | None = None
+    session: str = MAIN_SESSION
+
+
+class ScheduleRow(Frozen):
+    """A schedule; `next_at` is None when it is not due any more, `at` is set for a single time."""
+
+    id: str
+    title: str
+    cron: str | None = None
+    at: float | None = None
+    timezone: str
+    command: tuple[str, ...] = ()
+    kind: ScheduleKind = "background"
+    text: str = ""
+    status: ScheduleStatus = "enabled"
+    session: str = MAIN_SESSION
+    origin: str | None = None
+    created_at: float
+    next_at: float | None = None
+    last_at: float | None = None
+    firings: int = 0
+
+
+class ManagerRow(Frozen):
+    """What the manager is at.
+
+    Attributes:
+        run: the run in flight; None when idle. `attempt` and `engine` are its.
+        waiting: wake events that no run has consumed yet, those of the run in flight included.
+        error: why the last attempt failed, when the next one is due at `retry_at`.
+        session_id: the engine's session.
+    """
+
+    id: Literal["manager"] = "manager"
+    run: str | None = None
+    attempt: int = 0
+    engine: str | None = None
+    waiting: int = 0
+    error: str | None = None
+    retry_at: float | None = None
+    session_id: str | None = None
+
+
+class Incident(Frozen):
+    """Something that went wrong with an actor or a message: a failure, a restart, a dead letter."""
+
+    id: str
+    at: float
+    actor: str
+    kind: str
+    text: str
+
+
+class SystemRow(Frozen):
+    """The whole.
+
+    Attributes:
+        state: `halted` when an actor takes nothing since a write failed or its journal is damaged.
+        halted, blocked: which those are, why, and what to do.
+        dead_letters: messages that nobody handled, since the start.
+    """
+
+    id: Literal["system"] = "system"
+    state: Literal["ok", "halted"] = "ok"
+    home: str | None = None
+    halted: tuple[Halt, ...] = ()
+    blocked: tuple[Halt, ...] = ()
+    dead_letters: int = 0
+
+
+class ActorRow(ActorStatus):
+    """An actor; its id is its name."""
+
+    id: str
+
+
+Row = TaskRow | MessageRow | ScheduleRow | ManagerRow | ActorRow | Incident | SystemRow
+
+
+class Change(Frozen):
+    """The row `id` of `table` is now `row`, or gone when that is None."""
+
+    table: TableName
+    id: str
+    row: Row | None
+
+
+class Snapshot(Frozen):
+    """What a viewer starts from; `change` events with higher offsets follow it.
+
+    Attributes:
+        epoch, offset: together the event id (rule P2); an epoch is one start of the projection.
+        tasks: the newest, and all that are not over; oldest first, as all tables here.
+        counts: how many tasks there are of each status, the whole read model counted.
+    """
+
+    epoch: int
+    offset: int
+    time: float
+    tasks: tuple[TaskRow, ...]
+    messages: tuple[MessageRow, ...]
+    schedules: tuple[ScheduleRow, ...]
+    manager: ManagerRow
+    actors: tuple[ActorRow, ...]
+    incidents: tuple[Incident, ...]
+    system: SystemRow
+    counts: tuple[tuple[TaskStatus, int], ...]
+
+
+class Cursor(Frozen):
+    """How far a journal was read: up to and with `seq`, of that incarnation of it (rule D4)."""
+
+    journal: str
+    incarnation: int
+    seq: int
+
+
+class Checkpoint(Message[None]):
+    """From the projection's background task: `file` is written and synced."""
+
+    file: str
+    cursors: tuple[Cursor, ...]
+
+
+class CheckpointTaken(Event):
+    """The projection's journal: `file` (its name) holds the model of everything up to `cursors`."""
+
+    file: str
+    cursors: tuple[Cursor, ...]
