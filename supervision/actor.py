@@ -46,6 +46,14 @@ class Actor(pykka.Actor):
     name: str
     """The name in the system."""
 
+    if TYPE_CHECKING:  # for overriders only: plain or async; the cell looks whether pykka's is overridden
+
+        def on_start(self) -> Awaitable[None] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            """Called before the first message of each incarnation; a failure fails the start."""
+
+        def on_stop(self) -> Awaitable[None] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            """Called at the end of an incarnation that has not failed."""
+
     _cell: Cell
     _handlers: ClassVar[dict[type, Handler]] = {}
     _unresolved: ClassVar[tuple[str, ...]] = ()
@@ -150,9 +158,7 @@ class Actor(pykka.Actor):
         """
         self._cell.system.reference(to).tell(message)
 
-    async def ask(
-        self, to: ActorRef[Any] | str, message: Message[R], *, timeout_s: float | None = None
-    ) -> R:
+    async def ask(self, to: ActorRef[Any] | str, message: Message[R], *, timeout_s: float | None = None) -> R:
         """Await another actor's reply inside an async handler; see `ActorRef.ask_async`.
 
         Raises:

@@ -55,10 +55,10 @@ class Backoff:
             raise ValueError(msg)
         if self.initial_s == 0 or self.factor == 1:
             return self.initial_s
-        # Compared as logarithms: the power itself overflows after some thousand failures.
-        if (failures - 1) * math.log(self.factor) >= math.log(self.cap_s / self.initial_s):
+        try:
+            return min(self.cap_s, self.initial_s * self.factor ** (failures - 1))
+        except OverflowError:  # after some hundred failures; the cap was reached long before
             return self.cap_s
-        return self.initial_s * self.factor ** (failures - 1)
 
 
 def _check(name: str, value: float, *, at_least: float, at_most: float = math.inf) -> None:

@@ -27,8 +27,8 @@ class ChildSpec:
         restart: whether it is started again when it is down.
         backoff: the wait before that.
         stop_timeout_s: how long it may take to stop (finish its current message and `on_stop`) before
-            it is cut off, in seconds. None: 5 seconds, and no limit for a supervisor, whose children
-            have limits of their own.
+            it is cut off, in seconds. None: the system's `Settings.stop_timeout_s`. What a supervisor's
+            children may take by their own specs is added to it.
         outages: errors that mean that something outside is away (an engine, a server). A failure by
             one of them is waited out with backoff and restarted without end: it does not count against
             the supervisor's intensity.
