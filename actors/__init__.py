@@ -1,1 +1,1 @@
-
+"""The cast: manager, workers, cron, notifier, projection, engines."""

@@ -1,0 +1,6 @@
+"""The manager."""
+
+from understudy.actors.manager.manager import ManagerActor
+from understudy.actors.manager.state import ManagerState
+
+__all__ = ["ManagerActor", "ManagerState"]
