@@ -25,11 +25,12 @@ from understudy.protocols.errors import (
     MailboxFull,
     OutcomeUnknown,
     Refused,
+    UnderstudyError,
     UnknownMessage,
 )
 from understudy.supervision.futures import TaskReply
 from understudy.supervision.mailbox import Envelope, Mailbox
-from understudy.supervision.reference import ActorRef
+from understudy.supervision.reference import ActorRef, current_turn, turn_chain
 from understudy.supervision.scheduler import BATCH, BUSY, IDLE, PAUSED, QUEUED, SLICE, STOPPED
 from understudy.supervision.tasks import BackgroundTask
 from understudy.supervision.timers import ActorTimer, Tick
@@ -53,6 +54,9 @@ ABANDON_S = 1.0
 class Cell:
     """See the module. `phase` is the life as people see it, `state` the place in the scheduler."""
 
+    persistent = False
+    """Whether it has a journal."""
+
     __slots__ = (
         "__weakref__",
         "_stop_waiters",
@@ -64,6 +68,7 @@ class Cell:
         "bound",
         "handlers",
         "inbox",
+        "in_turn",
         "incarnation",
         "last_failure",
         "live",
@@ -73,6 +78,7 @@ class Cell:
         "open",
         "parent",
         "phase",
+        "problem",
         "ref",
         "restarts",
         "room",
@@ -107,7 +113,9 @@ class Cell:
         self.state = PAUSED
         self.open = False
         self.phase = "starting"
-        self.live = False
+        self.live = False  # the live turn is stepping right now
+        self.in_turn = False  # a turn is live, maybe waiting
+        self.problem: UnderstudyError | None = None
         self.lives = False
         self.incarnation = 0
         self.restarts = 0
@@ -173,7 +181,7 @@ class Cell:
         else:
             reply.resolve(None, self.stopped_error())
 
-    def stopped_error(self) -> ActorStopped:
+    def stopped_error(self) -> UnderstudyError:
         """Why nothing is taken any more."""
         return ActorStopped(f"{self} not found: it has stopped ({self.stop_reason or 'stopped'})")
 
@@ -260,6 +268,7 @@ class Cell:
 
     async def finish_async(self, coroutine: Awaitable[Any], envelope: Envelope) -> None:
         """The rest of a turn whose handler is a coroutine, in a cancel scope of its own (rule T7)."""
+        self.enter_turn(envelope)
         try:
             value = await self.in_scope(coroutine)
         except Exception as error:  # noqa: BLE001 - see step
@@ -270,6 +279,16 @@ class Cell:
         else:
             if (reply := envelope[1]) is not None:
                 reply.resolve(value)
+
+    def enter_turn(self, envelope: Envelope) -> None:
+        """Mark the running context as this turn's: asks made in it carry who waits (rule T6)."""
+        asked = envelope[5]
+        current_turn.set(self)
+        turn_chain.set((*(asked.chain if asked is not None else ()), self.name))
+
+    async def before_ask(self, timeout_s: float | None, key: str | None) -> tuple[float | None, str | None]:
+        """What an ask inside a turn of this actor waits for and carries; see `PersistentCell`."""
+        return timeout_s, key
 
     async def in_scope(self, coroutine: Awaitable[Any]) -> Any:
         """Await `coroutine` so that `cancel_turn` ends it.
@@ -687,6 +706,19 @@ class Cell:
     def publish(self, kind: type[events.LifecycleEvent], **fields: Any) -> None:
         """Tell the system's event stream."""
         self.system.lifecycle.publish(kind(actor=self.name, time=self.system.clock.time(), **fields))
+
+    async def resume(self) -> None:
+        """Go on after a halt; only what has a journal can be halted.
+
+        Raises:
+            Refused.
+        """
+        msg = f"expected a halted actor to resume, got {self}, which is {self.phase}"
+        raise Refused(msg)
+
+    def halt_report(self) -> events.Halt:
+        """Why nothing is taken, and what to do."""
+        return events.Halt(actor=self.name, error="", advice="")
 
     def status(self) -> events.ActorStatus:
         """The actor as it stands."""

@@ -77,9 +77,7 @@ class Guardian:
             cell.publish(events.ActorEscalated, reason=reason)
             self._start_soon(self._give_up, cell, reason)
         else:
-            cell.publish(
-                events.ActorRestarting, reason=repr(error), restarts=cell.restarts + 1, delay_s=0.0
-            )
+            cell.publish(events.ActorRestarting, reason=repr(error), restarts=cell.restarts + 1, delay_s=0.0)
             self._start_soon(self._restart, cell)
 
     def child_stops(self, cell: Cell) -> bool:

@@ -48,7 +48,9 @@ def find_handlers(cls: type) -> Handlers:
             if kind is None:
                 continue
             if kind in own:
-                msg = f"expected one handler of {kind.__name__} in {base.__name__}, got {own[kind]} and {name}"
+                msg = (
+                    f"expected one handler of {kind.__name__} in {base.__name__}, got {own[kind]} and {name}"
+                )
                 raise TypeError(msg)
             own[kind] = name
             is_async = inspect.iscoroutinefunction(function)

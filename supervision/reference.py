@@ -143,7 +143,9 @@ class ActorRef(pykka.ActorRef[A]):
         self, message: Message[R], *, timeout_s: float | None = None, key: str | None = None
     ) -> R: ...
     @overload
-    async def ask_async(self, message: Any, *, timeout_s: float | None = None, key: str | None = None) -> Any: ...
+    async def ask_async(
+        self, message: Any, *, timeout_s: float | None = None, key: str | None = None
+    ) -> Any: ...
     async def ask_async(self, message: Any, *, timeout_s: float | None = None, key: str | None = None) -> Any:
         """Send a message and await its reply, in the system's loop.
 
@@ -197,9 +199,7 @@ class ActorRef(pykka.ActorRef[A]):
             await checkpoint()
         return reply.get()
 
-    async def _ask_from_turn(
-        self, turn: Cell, message: Any, timeout_s: float | None, key: str | None
-    ) -> Any:
+    async def _ask_from_turn(self, turn: Cell, message: Any, timeout_s: float | None, key: str | None) -> Any:
         """An ask made inside an async turn: it carries the chain of turns that wait (rule T6)."""
         cell = self._cell
         chain = turn_chain.get()

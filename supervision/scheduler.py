@@ -175,7 +175,7 @@ class Scheduler:
         step, sent = rest.send, None
         suspended = False
         while True:
-            cell.live = True
+            cell.live = cell.in_turn
             try:
                 trap = run(step, sent)
             except StopIteration:
@@ -248,7 +248,7 @@ class Scheduler:
                     log.exception("a callback failed", extra={"action": "callback_failed"})
                 continue
             cell, envelope = entry
-            if cell.state == STOPPED:
+            if cell.state == STOPPED or cell.problem is not None:
                 cell.refuse(envelope)
                 continue
             cell.inbox.append(envelope)

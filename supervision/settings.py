@@ -18,7 +18,7 @@ class Settings(BaseModel):
     """A snapshot is taken when the lines since the last one are at least this and twice the state's size."""
     sync_threads: int = Field(default=8, ge=1)
     """Threads that call fdatasync when a batch holds several journals."""
-    window: int = Field(default=8192, ge=1)
+    window: int = Field(default=8192, ge=1, le=65_536)
     """Turns that an actor may run ahead of the disk, and sends that a receiver may be behind (rule D2)."""
     turn_retries: int = Field(default=5, ge=1)
     """Times that a durable message is tried before it is a dead letter (rule T5)."""
@@ -34,3 +34,5 @@ class Settings(BaseModel):
     """Time that an actor has for its current turn and `on_stop` when the system stops."""
     flush_timeout_s: float = Field(default=10.0, gt=0)
     """Time that the journals have to become durable when the system stops (rule H3)."""
+    resume_every_s: float | None = Field(default=None, gt=0)
+    """Try to resume a halted actor by itself each so many seconds; None waits for a person (JR-8)."""

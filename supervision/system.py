@@ -13,27 +13,35 @@ import trio
 
 from understudy.protocols.errors import (
     NameTaken,
+    NotPersistent,
     Stopping,
+    UnderstudyError,
     UnknownActor,
 )
 from understudy.protocols.lifecycle import SystemStatus
 from understudy.supervision.cell import Cell
 from understudy.supervision.clock import Clock, SystemClock
+from understudy.supervision.files import Files
 from understudy.supervision.futures import LOOP_THREADS
 from understudy.supervision.guardian import Guardian
+from understudy.supervision.home import Home, OwnedHome
+from understudy.supervision.journal import Journals
 from understudy.supervision.lifecycle import Lifecycle
+from understudy.supervision.processes import Processes
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.scheduler import STOPPED, Scheduler
 from understudy.supervision.settings import Settings
 from understudy.supervision.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from understudy.supervision.actor import Actor
     from understudy.supervision.guardian import Parent
     from understudy.supervision.in_thread import ThreadedSystem
+
+    JournalWatcher = Callable[[str, int, bytes], None]
 
 A = TypeVar("A", bound="Actor")
 
@@ -55,6 +63,11 @@ class ActorSystem:
         settings: sizes and times.
         clock: what time it is; the machine's by default.
         seed: of the random numbers that actors use (jitter and the like).
+        files: the file system; a faulty one in tests.
+
+    Attributes:
+        home: the home's paths, None without one.
+        owned: the home as this process holds it, while the block runs.
 
     Raises:
         HomeInUse, HomeNotWritable, NewerVersion: on entering, when the home can't be used.
@@ -71,8 +84,12 @@ class ActorSystem:
         settings: Settings | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
+        files: Files | None = None,
     ) -> None:
-        self.path = None if home is None else Path(home).expanduser().absolute()
+        files = files or Files()
+        self.home = None if home is None else Home(Path(home).expanduser().absolute(), files)
+        self.owned: OwnedHome | None = None
+        self.journals: Journals | None = None
         self.settings = settings or Settings()
         self.clock: Clock = clock or SystemClock()
         self.random = random.Random(seed)  # noqa: S311 - jitter, no secrets
@@ -84,7 +101,9 @@ class ActorSystem:
         self._unnamed = 0
         self._guardian = Guardian(self)
         self._stack = AsyncExitStack()
-        self._done: trio.Event | None = None
+        self._journal_names: set[str] = set()
+        self._journal_watchers: list[JournalWatcher] = []
+        self._processes: Processes | None = None
 
     # -- the block
 
@@ -94,7 +113,7 @@ class ActorSystem:
             self.scheduler = Scheduler(self.nursery)
             LOOP_THREADS.add(get_ident())
             self.timers = Timers(self.clock)
-            self._done = trio.Event()
+            self._open_home(stack)
             self.scheduler.start()
             self.nursery.start_soon(self.timers.run, name="understudy timers")
             self._stack = stack.pop_all()
@@ -123,11 +142,12 @@ class ActorSystem:
         settings: Settings | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
+        files: Files | None = None,
     ) -> ThreadedSystem:
         """A system whose loop has a thread of its own, for ordinary code; see `ThreadedSystem`."""
         from understudy.supervision.in_thread import ThreadedSystem  # noqa: PLC0415 - it needs this module
 
-        return ThreadedSystem(cls(home, settings=settings, clock=clock, seed=seed))
+        return ThreadedSystem(cls(home, settings=settings, clock=clock, seed=seed, files=files))
 
     async def shutdown(self) -> None:
         """Stop all actors in reverse order of their start, and flush (RT-9). Once is enough."""
@@ -139,6 +159,26 @@ class ActorSystem:
             await cell.stop("the system stops", deadline_s)
         for cell in reversed([cell for cell in self._cells.values() if cell.parent is self._guardian]):
             await cell.stop("the system stops", deadline_s)
+        if self._processes is not None:
+            await self._processes.close()
+        if self.journals is not None:
+            flush_s = self.settings.flush_timeout_s
+            if not await trio.to_thread.run_sync(self.journals.close, flush_s):
+                log.error(
+                    "the journals were not written within %s s", flush_s, extra={"action": "flush_timeout"}
+                )
+
+    def _open_home(self, stack: AsyncExitStack) -> None:
+        if self.home is None:
+            return
+        self.owned = self.home.own()
+        stack.callback(self._release)
+        self.journals = Journals(self.home.journals, self.home.files, self.scheduler.call_soon, self.settings)
+        self._journal_names = set(self.journals.names())
+
+    def _release(self) -> None:
+        if self.owned is not None:
+            self.owned.release()
 
     # -- actors
 
@@ -184,6 +224,8 @@ class ActorSystem:
         check_name(name)
         cell = actor_class._make_cell(self, name, dict(arguments), parent)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         self._cells[name] = cell
+        if self.journals is not None and cell.persistent:
+            self._journal_names.add(name)
         return cell
 
     def adopt_started(self, cell: Cell) -> None:
@@ -234,13 +276,82 @@ class ActorSystem:
         """
         await self.cell(name).stop("stop requested", self.settings.stop_timeout_s)
 
+    async def resume(self, name: str) -> None:
+        """Let a halted actor go on after somebody looked at the disk (JR-8).
+
+        Raises:
+            UnknownActor.
+            Refused: it is not halted.
+            ActorHalted: the disk is still bad.
+        """
+        await self.cell(name).resume()
+
+    def resume_later(self, cell: Cell, every_s: float) -> None:
+        """Try to resume `cell` each `every_s` seconds until it works (`Settings.resume_every_s`)."""
+
+        async def try_again() -> None:
+            while cell.phase == "halted":
+                await trio.sleep(every_s)
+                try:
+                    await cell.resume()
+                except UnderstudyError as error:
+                    log.warning("%s: %s", cell, error, extra={"action": "resume_failed"})
+
+        self.scheduler.context.copy().run(self.nursery.start_soon, try_again)
+
+    # -- journals
+
+    def journal_names(self) -> tuple[str, ...]:
+        """The persistent actors that the home has a journal of, running or not, sorted."""
+        return tuple(sorted(self._journal_names))
+
+    def has_journal(self, name: str) -> bool:
+        """Whether the home has a journal of that name."""
+        return name in self._journal_names
+
+    @property
+    def journal_watched(self) -> bool:
+        """Whether anybody subscribed to the journals."""
+        return bool(self._journal_watchers)
+
+    def subscribe_journals(self, callback: JournalWatcher) -> Callable[[], None]:
+        """Have `callback(name, seq, lines)` called on the loop when lines have become durable.
+
+        `lines` are whole journal lines, the last of which has `seq`. A hint, not a record: who must
+        not miss one reads the file from its cursor (rule P2). Returns the end of the subscription.
+        """
+        self._journal_watchers.append(callback)
+        return lambda: self._journal_watchers.remove(callback)
+
+    def journal_grew(self, name: str, seq: int, lines: bytes) -> None:
+        """Tell the subscribers; an error of one does not reach the others."""
+        for callback in tuple(self._journal_watchers):
+            try:
+                callback(name, seq, lines)
+            except Exception:
+                log.exception("a journal subscriber failed", extra={"action": "subscriber_failed"})
+
+    @property
+    def processes(self) -> Processes:
+        """The system's child processes (rule H1).
+
+        Raises:
+            NotPersistent: the system has no home to mark them with.
+        """
+        if self._processes is None:
+            if self.home is None:
+                msg = "expected a system with a home to start processes in: ActorSystem(home)"
+                raise NotPersistent(msg)
+            self._processes = Processes(self.home.path, self.scheduler.call_soon)
+        return self._processes
+
     def status(self) -> SystemStatus:
         """All actors as they stand, parents before children, and what needs a person."""
         cells = [cell for cell in self.cells() if cell.state != STOPPED]
         return SystemStatus(
-            home=None if self.path is None else str(self.path),
-            halted=(),
-            blocked=(),
+            home=None if self.home is None else str(self.home.path),
+            halted=tuple(cell.halt_report() for cell in cells if cell.phase == "halted"),
+            blocked=tuple(cell.halt_report() for cell in cells if cell.phase == "blocked"),
             dead_letters=self.lifecycle.dead_letters,
             actors=tuple(cell.status() for cell in cells),
         )
@@ -255,4 +366,3 @@ def check_name(name: str) -> None:
     if not name or len(name) > NAME_LENGTH or name[0] == "." or not NAME_CHARACTERS.issuperset(name):
         msg = f"expected a name of 1 to {NAME_LENGTH} letters, digits, '-', '_', '.', not starting with '.', got {name!r}"
         raise NameTaken(msg)
-

@@ -29,9 +29,11 @@ from understudy.protocols.errors import (
     UnknownMessage,
     WouldDeadlock,
 )
+from understudy.protocols.delivery import DeliveryFailed
 from understudy.protocols.lifecycle import Terminated
 from understudy.supervision.actor import Actor
 from understudy.supervision.futures import Future
+from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.settings import Settings
 from understudy.supervision.system import ActorSystem
@@ -45,6 +47,7 @@ __all__ = [
     "ActorSystem",
     "AskCycle",
     "AskTimeout",
+    "DeliveryFailed",
     "Event",
     "Frozen",
     "Future",
@@ -62,6 +65,7 @@ __all__ = [
     "NotPersistent",
     "OutboxFull",
     "OutcomeUnknown",
+    "PersistentActor",
     "Refused",
     "ReplyNotEncodable",
     "Settings",

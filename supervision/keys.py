@@ -1,0 +1,138 @@
+"""The window of idempotency keys that an actor remembers (rule D3)."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import TypeAdapter
+
+from understudy.protocols import Message
+from understudy.protocols.errors import KeyReused, Refused, ReplyNotEncodable, UnderstudyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Remembered(NamedTuple):
+    """What came of a keyed message: its hash, when, its type, and the reply or the refusal as JSON."""
+
+    hash: str
+    ts: int
+    kind: str
+    reply: bytes | None
+    refused: tuple[str, str] | None
+
+
+class KeyWindow:
+    """Keys in the order of their lines. Eviction depends on the lines only, so a replay evicts the same.
+
+    Args:
+        size: keys that are always kept.
+        age_s: younger keys are kept too.
+    """
+
+    def __init__(self, size: int, age_s: float) -> None:
+        self._size = size
+        self._age_us = int(age_s * 1e6)
+        self._kept: dict[str, Remembered] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[tuple[str, Remembered]]:
+        return iter(self._kept.items())
+
+    def find(self, key: str, message_hash: str) -> Remembered | None:
+        """What came of `key`, if it is remembered.
+
+        Raises:
+            KeyReused: it came with another message.
+        """
+        found = self._kept.get(key)
+        if found is not None and found.hash != message_hash:
+            msg = f"expected the message that the idempotency key {key!r} came with before ({found.kind}), got another"
+            raise KeyReused(msg)
+        return found
+
+    def add(self, key: str, remembered: Remembered) -> None:
+        """Remember one more; the oldest goes when it is both too old and one too many."""
+        kept = self._kept
+        kept[key] = remembered
+        while len(kept) > self._size:
+            oldest = next(iter(kept))
+            if kept[oldest].ts > remembered.ts - self._age_us:
+                return
+            del kept[oldest]
+
+
+def hash_of(message: Message[Any]) -> str:
+    """A short hash of a message's type and content."""
+    return blake2b(encode(message), digest_size=8, person=message.kind.encode()[:16]).hexdigest()
+
+
+def encode(message: Message[Any]) -> bytes:
+    """A message's data as JSON."""
+    return message.__pydantic_serializer__.to_json(message)
+
+
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
+def reply_adapter(kind: type[Message[Any]]) -> TypeAdapter[Any]:
+    """The codec of the replies to messages of type `kind`: of `R` in `Message[R]`, else of anything."""
+    adapter = _adapters.get(kind)
+    if adapter is None:
+        adapter = _adapters[kind] = TypeAdapter(_reply_type(kind))
+    return adapter
+
+
+def encode_reply(kind: type[Message[Any]], value: object) -> bytes:
+    """A reply as JSON.
+
+    Raises:
+        ReplyNotEncodable: it is not of the declared type, or that has no JSON form.
+    """
+    try:
+        return reply_adapter(kind).dump_json(value, warnings="error")
+    except Exception as error:
+        msg = (
+            f"expected a reply to {kind.__name__} that can be encoded as {_reply_type(kind)}, "
+            f"got {type(value).__name__}: {error}"
+        )
+        raise ReplyNotEncodable(msg) from error
+
+
+def decode_reply(kind: type[Message[Any]], remembered: Remembered) -> Any:
+    """The remembered reply.
+
+    Raises:
+        Refused: the remembered refusal.
+    """
+    if remembered.refused is not None:
+        code, text = remembered.refused
+        raise refusal(code, text)
+    return None if remembered.reply is None else reply_adapter(kind).validate_json(remembered.reply)
+
+
+def refusal(code: str, text: str) -> UnderstudyError:
+    """The refusal that a journal line remembers, as the type that has this code."""
+    found = _by_code(Refused, code)
+    return Refused(text) if found is None else found(text)
+
+
+def _by_code(root: type[UnderstudyError], code: str) -> type[UnderstudyError] | None:
+    if root.code == code:
+        return root
+    for kind in root.__subclasses__():
+        if (found := _by_code(kind, code)) is not None:
+            return found
+    return None
+
+
+def _reply_type(kind: type) -> Any:
+    for base in kind.__mro__:
+        metadata: Any = getattr(base, "__pydantic_generic_metadata__", None)
+        if metadata and metadata["origin"] is Message:
+            return metadata["args"][0]
+    return Any

@@ -1,0 +1,109 @@
+"""`PersistentActor`: state that is changed by events only, journaled one line a turn."""
+
+from __future__ import annotations
+
+import typing
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from understudy.supervision.actor import Actor
+from understudy.supervision.records import Records
+from understudy.supervision.turns import PersistentCell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from understudy.protocols import Event, Message
+    from understudy.supervision.cell import Cell
+    from understudy.supervision.guardian import Parent
+    from understudy.supervision.reference import ActorRef
+    from understudy.supervision.system import ActorSystem
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class EventHandler(NamedTuple):
+    """How an event is written, and the method that applies it."""
+
+    head: bytes
+    encode: Callable[[Any], bytes]
+    apply: Callable[[Any, Any], None]
+
+
+class PersistentActor(Actor, Generic[S]):
+    """An actor whose state survives. `class Account(PersistentActor[AccountState])`.
+
+    Handling one message is a turn: its events, sends, reply and consumption are one journal line,
+    and nothing of it leaves before the line is durable (rules T1, T4). A method whose parameter is
+    an `Event` applies it and is the only code that changes `self.state`; it runs at `emit` and at
+    recovery. It must not do anything else.
+
+    A handler that fails before its first `emit` changed nothing. One that fails later is discarded:
+    the actor is recovered from its journal (rule T3).
+    """
+
+    state_version: ClassVar[int] = 1
+    """Of the state's schema: a snapshot of another version is passed over and the lines are replayed."""
+
+    state: S
+
+    _events: ClassVar[dict[type, EventHandler]] = {}
+    _state_type: ClassVar[type[BaseModel]]
+    _records: ClassVar[Records]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        for base in getattr(cls, "__orig_bases__", ()):
+            origin = typing.get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, PersistentActor):
+                state = typing.get_args(base)[0]
+                if isinstance(state, type):
+                    cls._state_type = state
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def _found_events(cls, events: dict[type, Callable[[Any, Any], None]]) -> None:
+        cls._events = {
+            kind: EventHandler(
+                b'{"type":"%b","v":%d,"data":' % (kind.kind.encode(), kind.version),  # pyright: ignore
+                kind.__pydantic_serializer__.to_json,  # pyright: ignore
+                apply,
+            )
+            for kind, apply in events.items()
+        }
+        if hasattr(cls, "_state_type"):
+            cls._records = Records(cls.__name__, tuple(events), cls._state_type)
+
+    @classmethod
+    def _make_cell(
+        cls, system: ActorSystem, name: str, arguments: dict[str, Any], parent: Parent | None
+    ) -> Cell:
+        if not hasattr(cls, "_state_type"):
+            msg = f"expected class {cls.__name__}(PersistentActor[SomeState]), got no type of state"
+            raise TypeError(msg)
+        return PersistentCell(system, cls, name, arguments, parent)
+
+    def initial_state(self) -> S:
+        """The state before the first event."""
+        return typing.cast("S", self._state_type())
+
+    def emit(self, event: Event) -> None:
+        """Record a fact of this turn and apply it now; it is durable when the turn's reply leaves.
+
+        Raises:
+            TurnOver: outside of the live turn (rule T3).
+            TypeError: the class has no method for this event.
+        """
+        typing.cast("PersistentCell", self._cell).emit(self, event)
+
+    def send(self, to: ActorRef[Any] | str, message: Message[Any]) -> None:
+        """Send with the turn: the message leaves when the line is durable, and reaches a persistent
+        actor exactly once in its state, whatever crashes (JR-4); another one at most once.
+
+        Raises:
+            TurnOver: outside of the live turn.
+            UnknownActor: neither running nor in the home.
+            UnknownMessage: the receiver does not handle it.
+            OutboxFull: the receiver is too far behind (rule D2).
+        """
+        typing.cast("PersistentCell", self._cell).send(self, to, message)

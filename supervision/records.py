@@ -1,0 +1,142 @@
+"""The codecs of one actor class: its journal lines and its state, decoded and validated by pydantic."""
+
+import json
+import typing
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from understudy.protocols.errors import NewerVersion
+
+if TYPE_CHECKING:
+    from understudy.protocols import Event
+
+
+class Send(TypedDict):
+    """A send in a line: receiver, number (0: at most once), the message's type and data."""
+
+    to: str
+    n: int
+    type: str
+    data: dict[str, Any]
+
+
+class Refusal(TypedDict):
+    """A refusal in a line."""
+
+    code: str
+    text: str
+
+
+class Record(TypedDict):
+    """An event in a line; `data` is the decoded event."""
+
+    type: str
+    v: int
+    data: Any
+
+
+class Snapshot(TypedDict):
+    """The body of a snapshot (rule J6): state, numbers received, outbox, keys.
+
+    `outbox`: receiver, incarnation, next number, and what waits as (n, seq, type, data, cause).
+    `keys`: key, hash, time, the message's type, reply as JSON, refusal as (code, text).
+    """
+
+    version: int
+    last: dict[str, int]
+    outbox: list[tuple[str, int, int, list[tuple[int, int, str, dict[str, Any], str]]]]
+    keys: list[tuple[str, str, int, str, str | None, tuple[str, str] | None]]
+    state: Any
+
+
+Line = TypedDict(
+    "Line",
+    {
+        "seq": int,
+        "ts": int,
+        "cause": str,
+        "from": str,
+        "n": int,
+        "mark": int,
+        "inc": typing.NotRequired[int],
+        "events": list[Record],
+        "sends": list[Send],
+        "kind": typing.NotRequired[str],
+        "key": typing.NotRequired[str],
+        "hash": typing.NotRequired[str],
+        "reply": typing.NotRequired[Any],
+        "refused": typing.NotRequired[Refusal],
+    },
+)
+
+
+class Records:
+    """Decodes lines whose events are of the types `events`, and states of type `state`."""
+
+    def __init__(self, owner: str, events: tuple[type[Any], ...], state: type[BaseModel]) -> None:
+        self._owner = owner
+        self._events: "tuple[type[Event], ...]" = events
+        self._state = state
+        self.state: TypeAdapter[Any] = TypeAdapter(state)
+
+    @cached_property
+    def snapshot(self) -> "TypeAdapter[Snapshot]":
+        """The codec of snapshots with this state."""
+        fields = {**Snapshot.__annotations__, "state": self._state}
+        return TypeAdapter(TypedDict("Snapshot", fields))  # pyright: ignore
+
+    @cached_property
+    def lines(self) -> TypeAdapter[list[Line]]:
+        """Made when first used: building a union of many events takes milliseconds."""
+        records: list[Any] = [
+            TypedDict(
+                kind.kind,
+                {"type": Literal[kind.kind], "v": Literal[kind.version], "data": kind},  # pyright: ignore
+            )
+            for kind in self._events
+        ]
+        record: Any
+        if not records:
+            record = typing.Never
+        elif len(records) == 1:
+            record = records[0]
+        else:
+            record = Annotated[Union[tuple(records)], Field(discriminator="type")]  # noqa: UP007
+        fields = {**Line.__annotations__, "events": list[record]}
+        return TypeAdapter(list[TypedDict("Line", fields)])  # pyright: ignore
+
+    def explain(self, line: bytes) -> str | None:
+        """Why a whole line can't be decoded; None when it can.
+
+        Raises:
+            NewerVersion: a newer version of the program wrote it.
+        """
+        try:
+            self.lines.validate_json(b"[" + line + b"]")
+        except ValidationError as error:
+            known = {kind.kind: kind.version for kind in self._events}
+            for event in _events_of(line):
+                kind, version = event.get("type"), event.get("v")
+                if kind in known and isinstance(version, int) and version > known[kind]:
+                    msg = (
+                        f"expected {kind} up to version {known[kind]}, got version {version}: "
+                        "a newer version of the program wrote it; run that one"
+                    )
+                    raise NewerVersion(msg) from None
+                if kind not in known:
+                    return f"expected an event that {self._owner} applies ({', '.join(known)}), got {kind!r}"
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"][1:])
+            return f"the line does not fit {self._owner}: {where}: {first['msg']}"
+        return None
+
+
+def _events_of(line: bytes) -> list[dict[str, Any]]:
+    try:
+        events: Any = json.loads(line).get("events", [])
+    except (ValueError, AttributeError):
+        return []
+    return [event for event in events if isinstance(event, dict)]

@@ -1,0 +1,259 @@
+"""Recovery: snapshot, then the later lines, then what senders and receivers owe each other.
+
+A start and a rebuild are the same code (rule T3); a start reads all there is and may cut a torn tail.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import trio
+from pydantic import ValidationError
+
+from understudy.protocols import lifecycle as events
+from understudy.protocols.errors import JournalDamaged, UnderstudyError
+from understudy.supervision.journal import Snapshot
+from understudy.supervision.keys import Remembered, encode
+from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
+
+if TYPE_CHECKING:
+    from understudy.supervision.journal import Chunk
+    from understudy.supervision.records import Line
+    from understudy.supervision.records import Snapshot as SnapshotBody
+    from understudy.supervision.turns import PersistentCell
+
+log = logging.getLogger("understudy.recovery")
+
+SLICE_S = 0.002
+"""A replay lets others run this often (rule J6)."""
+MOST_WAITING = 65_536
+"""No sender is ever further ahead of a receiver: the upper bound of `Settings.window`."""
+
+
+async def recover(cell: PersistentCell, *, starting: bool) -> None:
+    """Make state, numbers, outbox and keys of `cell` what its journal says.
+
+    Raises:
+        JournalDamaged, NewerVersion: the actor is to be blocked.
+        OSError: the actor is to be halted.
+    """
+    replay = _Replay(cell)
+    pause_at = time.perf_counter() + SLICE_S
+    for part in cell.journal.replay(starting=starting):
+        if isinstance(part, Snapshot):
+            replay.restore(part)
+        else:
+            replay.apply(part)
+        if time.perf_counter() > pause_at:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            pause_at = time.perf_counter() + SLICE_S
+    replay.finish()
+    if starting and (torn := cell.journal.torn) is not None:
+        cell.publish(
+            events.TornTailCut,
+            file=str(torn.file),
+            offset=torn.offset,
+            size_bytes=torn.size,
+            kept_in=str(torn.kept),
+        )
+
+
+class _Replay:
+    """What a replay gathers before it becomes the cell's."""
+
+    def __init__(self, cell: PersistentCell) -> None:
+        self._cell = cell
+        self._seq = 0
+        self._last_of: dict[str, int] = {}
+        self._boxes: dict[tuple[str, int], Box] = {}
+        self._keys = cell.new_keys()
+        self._name = cell.name.encode()
+        cell.actor.state = cell.actor.initial_state()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin at a snapshot."""
+        cell = self._cell
+        records = cell.actor._records  # noqa: SLF001
+        try:
+            body: SnapshotBody = records.snapshot.validate_json(snapshot.body)
+        except ValidationError as error:
+            raise JournalDamaged(str(snapshot.path), 1, 0, f"the snapshot does not fit: {error}") from error
+        if body["version"] != cell.actor.state_version:
+            raise JournalDamaged(
+                str(snapshot.path),
+                1,
+                0,
+                f"expected a snapshot of state version {cell.actor.state_version}, got {body['version']}",
+            )
+        cell.actor.state = body["state"]
+        self._seq = snapshot.seq
+        self._last_of = body["last"]
+        for to, incarnation, next_n, waiting in body["outbox"]:
+            box = self._boxes[to, incarnation] = Box(next_n)
+            for n, seq, kind, data, cause in waiting:
+                box.waiting.append(Waiting(n, seq, Unsent(kind, data), cause.encode()))
+        for key, digest, ts, kind, reply, refused in body["keys"]:
+            kept = None if reply is None else reply.encode()
+            self._keys.add(key, Remembered(digest, ts, kind, kept, refused))
+
+    def apply(self, chunk: Chunk) -> None:
+        """Apply a chunk's lines, in order."""
+        actor = self._cell.actor
+        records, handlers = actor._records, actor._events  # noqa: SLF001
+        try:
+            lines: list[Line] = records.lines.validate_json(b"[" + b",".join(chunk.lines) + b"]")
+        except ValidationError as error:
+            raise self._explain(chunk) from error
+        last_of, expected = self._last_of, chunk.first_seq
+        for index, line in enumerate(lines):
+            if line["seq"] != expected:
+                raise self._cell.journal.damaged(chunk, index, f"expected seq {expected}, got {line['seq']}")
+            for event in line["events"]:
+                data = event["data"]
+                handlers[type(data)][2](actor, data)
+            if line["n"]:
+                last_of[line["from"]] = line["n"]
+            if line["sends"]:
+                self._note_sends(line)
+            if "key" in line:
+                self._note_key(line)
+            expected += 1
+        self._seq = expected - 1
+
+    def finish(self) -> None:
+        """The replay is done: it becomes the cell's."""
+        cell, journal = self._cell, self._cell.journal
+        outbox = Outbox(cell.name, journal.incarnation)
+        for (to, incarnation), box in self._boxes.items():
+            if incarnation == journal.incarnation:
+                outbox.boxes[to] = box
+            elif box.waiting:
+                outbox.older[to, incarnation] = box
+        cell.outbox, cell.last_of, cell.keys = outbox, self._last_of, self._keys
+        cell.seq = cell.watermark = journal.watermark
+        if cell.seq != self._seq and self._seq:
+            msg = f"{cell}: expected to have replayed up to seq {cell.seq}, got {self._seq}"
+            raise RuntimeError(msg)
+
+    def _note_sends(self, line: Line) -> None:
+        incarnation = line.get("inc", 1)
+        for send in line["sends"]:
+            if not send["n"]:
+                continue
+            place = (send["to"], incarnation)
+            box = self._boxes.get(place)
+            if box is None:
+                box = self._boxes[place] = Box()
+            box.next = send["n"] + 1
+            cause = b"%b/%d" % (self._name, line["seq"])
+            box.waiting.append(Waiting(send["n"], line["seq"], Unsent(send["type"], send["data"]), cause))
+            if len(box.waiting) > MOST_WAITING:
+                box.waiting.popleft()
+
+    def _note_key(self, line: Line) -> None:
+        refused = line.get("refused")
+        self._keys.add(
+            line.get("key", ""),
+            Remembered(
+                line.get("hash", ""),
+                line["ts"],
+                line.get("kind", ""),
+                None if refused is not None else json.dumps(line.get("reply")).encode(),
+                None if refused is None else (refused["code"], refused["text"]),
+            ),
+        )
+
+    def _explain(self, chunk: Chunk) -> UnderstudyError:
+        records = self._cell.actor._records  # noqa: SLF001
+        for index, line in enumerate(chunk.lines):
+            reason = records.explain(line)
+            if reason is not None:
+                return self._cell.journal.damaged(chunk, index, reason)
+        return self._cell.journal.damaged(chunk, 0, "the lines can't be decoded")
+
+
+def snapshot_body(cell: PersistentCell) -> bytes:
+    """State, outbox, numbers and keys of a cell as of its `seq`, as one line of JSON (rule J6)."""
+    outbox = cell.outbox
+    boxes = [(to, outbox.incarnation, box) for to, box in outbox.boxes.items()]
+    boxes += [(to, incarnation, box) for (to, incarnation), box in outbox.older.items()]
+    rest = {
+        "version": cell.actor.state_version,
+        "last": cell.last_of,
+        "outbox": [
+            (to, incarnation, box.next, [_unsent(waiting) for waiting in box.waiting])
+            for to, incarnation, box in boxes
+        ],
+        "keys": [
+            (
+                key,
+                kept.hash,
+                kept.ts,
+                kept.kind,
+                None if kept.reply is None else kept.reply.decode(),
+                kept.refused,
+            )
+            for key, kept in cell.keys
+        ],
+    }
+    state = cell.actor._records.state.dump_json(cell.actor.state)  # noqa: SLF001
+    return json.dumps(rest).encode()[:-1] + b',"state":' + state + b"}"
+
+
+def _unsent(waiting: Waiting) -> tuple[int, int, str, Any, str]:
+    message = waiting.message
+    if isinstance(message, Unsent):
+        return waiting.n, waiting.seq, message.kind, message.data, waiting.cause.decode()
+    return waiting.n, waiting.seq, message.kind, json.loads(encode(message)), waiting.cause.decode()
+
+
+def send_again(sender: PersistentCell, receiver: PersistentCell) -> None:
+    """Deliver everything of `sender` above the receiver's last number once more (rule D1).
+
+    Called when either of them has opened its journal.
+
+    Raises:
+        JournalDamaged: the receiver has consumed what the sender's journal does not hold.
+    """
+    for stream, box in sender.outbox.streams_to(receiver.name):
+        last = receiver.last_of.get(stream, 0)
+        if last >= box.next:
+            raise JournalDamaged(
+                str(sender.journal.folder),
+                0,
+                0,
+                f"expected number {last} to {receiver.name}, which that one has consumed, "
+                f"got only {box.next - 1}: lines are missing",
+            )
+        receiver.when_durable(lambda box=box, last=last: box.acknowledge(last))
+        missing = [waiting for waiting in box.waiting if waiting.n > last]
+        first = missing[0].n if missing else box.next
+        if first > last + 1 and stream == sender.outbox.stream:
+            log.error(
+                "%s: messages %d to %d of %s are gone with lines of its journal",
+                receiver,
+                last + 1,
+                first - 1,
+                stream,
+                extra={"action": "delivery_gap"},
+            )
+            receiver.last_of[stream] = first - 1
+        for waiting in missing:
+            if waiting.seq <= sender.watermark:
+                _deliver(receiver, stream, waiting)
+
+
+def _deliver(receiver: PersistentCell, stream: str, waiting: Waiting) -> None:
+    message = waiting.message
+    if isinstance(message, Unsent):
+        known = {kind.__name__: kind for kind in receiver.handlers}
+        kind = known.get(message.kind)
+        # A type that is not handled, or of another shape by now, is refused by the receiver, and so consumed (rule T5).
+        if kind is not None:
+            with suppress(ValidationError):
+                message = kind.model_validate_json(json.dumps(message.data))  # pyright: ignore
+    receiver.deliver((message, None, stream, waiting.n, waiting.cause, None))

@@ -1,0 +1,839 @@
+"""Turns: a persistent actor's cell. One message is one line; everything leaves at the watermark.
+
+The rule names (T1, D2, ...) are those of `docs/explanation/durability.md`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import logging
+import time
+from collections import deque
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pykka
+import trio
+from pydantic import BaseModel
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
+from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
+
+from understudy.protocols import Frozen, Message
+from understudy.protocols import lifecycle as events
+from understudy.protocols.delivery import DeliveryFailed
+from understudy.protocols.errors import (
+    ActorBlocked,
+    ActorHalted,
+    InvalidMessage,
+    JournalDamaged,
+    NewerVersion,
+    NotPersistent,
+    OutboxFull,
+    OutcomeUnknown,
+    Refused,
+    ReplyNotEncodable,
+    TurnOver,
+    UnderstudyError,
+    UnknownActor,
+)
+from understudy.supervision.cell import Cell, call_hook
+from understudy.supervision.journal.line import seal
+from understudy.supervision.keys import KeyWindow, Remembered, decode_reply, encode_reply, hash_of
+from understudy.supervision.outbox import Outbox, Waiting, sender_of
+from understudy.supervision.recovery import recover, send_again, snapshot_body
+from understudy.supervision.scheduler import BATCH, BUSY, PAUSED, QUEUED, SLICE, STOPPED
+from understudy.supervision.timers import Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from understudy.protocols import Event
+    from understudy.supervision.futures import Reply, TaskReply
+    from understudy.supervision.guardian import Parent
+    from understudy.supervision.mailbox import Envelope
+    from understudy.supervision.persistent import PersistentActor
+    from understudy.supervision.reference import ActorRef
+    from understudy.supervision.system import ActorSystem
+
+    Rest = Coroutine[Any, Any, None]
+
+log = logging.getLogger("understudy.turn")
+
+_ATOMS = (type(None), int, str, float, bool, bytes)
+
+
+# seq, reply, value, error, sends, the durable sender and its n, effects: what leaves when the watermark
+# reaches seq (rule T4). A plain tuple, as for Envelope.
+Held = tuple[
+    int, "Reply | None", Any, "BaseException | None", "list[Sent]", str, int, "list[Callable[[], None]]"
+]
+
+
+class Sent(NamedTuple):
+    """A send of a turn: to whom, its number (0: at most once), the message, its part of the line."""
+
+    to: str
+    n: int
+    message: Any
+    data: bytes
+
+
+class Start:
+    """The message of the turn in which `on_start` runs."""
+
+
+_NO_SENDS: list[Sent] = []
+_NO_EFFECTS: list[Any] = []
+
+
+class PersistentCell(Cell):
+    """See the module. `seq` is the last turn's number; state in memory may be ahead of the watermark."""
+
+    persistent = True
+
+    __slots__ = (
+        "_bytes",
+        "_cause",
+        "_effects",
+        "_events",
+        "_held",
+        "_key",
+        "_lines",
+        "_ordinal",
+        "_sends",
+        "_tries",
+        "_unsynced",
+        "_inc",
+        "advice",
+        "dirty",
+        "journal",
+        "keys",
+        "last_of",
+        "outbox",
+        "problem_text",
+        "recovered",
+        "seq",
+        "snapshot_bytes",
+        "watermark",
+    )
+
+    def __init__(
+        self,
+        system: ActorSystem,
+        actor_class: type[PersistentActor[Any]],
+        name: str,
+        arguments: dict[str, Any],
+        parent: Parent | None,
+    ) -> None:
+        super().__init__(system, actor_class, name, arguments, parent)
+        if system.journals is None:
+            msg = f"expected a system with a home for {actor_class.__name__}, got one without: ActorSystem(home)"
+            raise NotPersistent(msg)
+        self.journal = system.journals.open(name)
+        self.journal.on_durable = self._durable
+        self.journal.on_failed = self._write_failed
+        self.seq = 0
+        self.watermark = 0
+        self.recovered = False  # the journal was read once: later readings are rebuilds
+        self.dirty = False  # a discarded turn has changed the state, and the rebuild is still to come
+        self.last_of: dict[str, int] = {}
+        self.outbox = Outbox(name, 1)
+        self.keys = self.new_keys()
+        self.problem_text: str | None = None
+        self.advice = ""
+        self._inc = b""
+        self.snapshot_bytes = 0
+        self._bytes = 0  # of lines since the last snapshot
+        self._events: list[bytes] = []
+        self._sends: list[Sent] = []
+        self._effects: list[Callable[[], None]] = []
+        self._lines: list[bytes] = []
+        self._held: deque[Held] = deque()
+        self._unsynced: deque[tuple[int, bytes]] = deque()
+        self._tries: dict[tuple[str, int], int] = {}
+        self._cause: bytes = b""
+        self._key: tuple[str, str] | None = None
+        self._ordinal = 0
+
+    def new_keys(self) -> KeyWindow:
+        """An empty window of idempotency keys."""
+        return KeyWindow(self.system.settings.key_window, self.system.settings.key_age_s)
+
+    # -- messages in
+
+    def put(self, envelope: Envelope) -> None:
+        """As for every cell; a halted or blocked actor takes nothing, and says so."""
+        if self.problem is not None and self.state != STOPPED:
+            raise self.problem
+        super().put(envelope)
+
+    def deliver(self, envelope: Envelope) -> None:
+        """A durable send is sent again when this journal opens, so a closed one drops it (rule D1)."""
+        if envelope[3] and (self.problem is not None or not self.recovered):
+            return
+        super().deliver(envelope)
+
+    # -- the turn
+
+    def emit(self, actor: PersistentActor[Any], event: Event) -> None:
+        """See `PersistentActor.emit`."""
+        if not self.live or actor is not self.actor or get_ident() != self.scheduler.ident:
+            raise self._turn_over("emit")
+        handler = actor._events.get(type(event))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        if handler is None:
+            msg = f"expected an event that {self.actor_class.__name__} has a method for, got {type(event).__name__}"
+            raise TypeError(msg)
+        self._events.append(b"%b%b}" % (handler[0], handler[1](event)))
+        handler[2](actor, event)
+
+    def send(self, actor: PersistentActor[Any], to: ActorRef[Any] | str, message: Message[Any]) -> None:
+        """See `PersistentActor.send`."""
+        if not self.live or actor is not self.actor or get_ident() != self.scheduler.ident:
+            raise self._turn_over("send")
+        name = to if isinstance(to, str) else to.name
+        receiver = self.system.find(name)
+        if receiver is None and not self.system.has_journal(name):
+            msg = f"{self}: expected an actor to send {type(message).__name__} to, got {name!r}, which neither runs nor is in the home"
+            raise UnknownActor(msg)
+        if receiver is not None and type(message) not in receiver.handlers:
+            raise receiver.unknown_message(message)
+        n = 0
+        if receiver is None or isinstance(receiver, PersistentCell):
+            box = self.outbox.box(name)
+            if len(box.waiting) >= self.system.settings.window:
+                msg = f"{self}: {name} has not made {len(box.waiting)} messages durable; wait for it"
+                raise OutboxFull(msg)
+            n = box.next
+            box.next += 1
+        data = b'{"to":"%b","n":%d,"type":"%b","data":%b}' % (
+            name.encode(),
+            n,
+            message.kind.encode(),
+            message.__pydantic_serializer__.to_json(message),
+        )
+        self._sends.append(Sent(name, n, message, data))
+
+    def effect(self, call: Callable[[], None]) -> None:
+        """In a turn, `call` waits for the watermark (rule T4); outside of one it happens now."""
+        if self.in_turn:
+            self._effects.append(call)
+        else:
+            call()
+
+    async def before_ask(self, timeout_s: float | None, key: str | None) -> tuple[float | None, str | None]:
+        """An ask inside this turn: before the first emit, behind our own watermark, with a deadline
+        and a key that is the same when the turn is tried again (rule T6)."""
+        if self._events or self._sends:
+            msg = f"{self}: expected an ask before the first emit or send of the turn; use send afterwards"
+            raise TurnOver(msg)
+        await self.journal.settled()
+        self._ordinal += 1
+        if key is None and self._cause:
+            key = f"{self.name}/{self._cause.decode()}/{self._ordinal}"
+        return timeout_s or self.system.settings.ask_timeout_s, key
+
+    def step(self) -> Rest | None:  # noqa: C901, PLR0912 - the hot loop: a call per message costs a tenth
+        """As for every cell; each message ends in `end`, which makes its line."""
+        self.state = BUSY
+        inbox, handlers, actor, scheduler = self.inbox, self.handlers, self.actor, self.scheduler
+        window, left = self.system.settings.window, BATCH
+        rest: Rest | None = None
+        while left:
+            if self.signals:
+                self.flush_lines()
+                if (rest := self.signals.popleft()()) is not None or self.state != BUSY:
+                    break
+                actor = self.actor
+                continue
+            if not inbox or not self.open:
+                break
+            if self.seq - self.watermark >= window:
+                self.state = PAUSED  # the watermark queues us again
+                break
+            left -= 1
+            envelope = inbox.popleft()
+            n = envelope[3]
+            if n and n != self.last_of.get(envelope[2], 0) + 1 and not self._continues(envelope):
+                continue  # rule D1: a repetition, or a gap that will be sent again
+            self.live = self.in_turn = True
+            try:
+                if envelope[5] is not None and self._answered(envelope):
+                    continue
+                handler = handlers.get(type(envelope[0]))
+                if handler is None:
+                    if (rest := self.take_other(envelope)) is not None:
+                        break
+                    continue
+                value = handler[0](actor, envelope[0])
+                if handler[1]:
+                    self.live = False
+                    rest = self.finish_async(value, envelope)
+                    break
+                self.end(envelope, value)
+            except Exception as error:  # noqa: BLE001 - the sender gets it; see failed
+                self.failed(envelope, error)
+            except BaseException as error:
+                self.interrupted(envelope, error)
+                raise
+            if self.state != BUSY:
+                break
+            if not left & 7 and time.perf_counter() >= scheduler.slice_end:
+                scheduler.spent = SLICE
+                break
+        self.flush_lines()
+        scheduler.spent += BATCH - left
+        return rest
+
+    async def finish_async(self, coroutine: Awaitable[Any], envelope: Envelope) -> None:
+        """As for every cell; the turn ends in a line, or is discarded (rule T7)."""
+        self.enter_turn(envelope)
+        self._cause = envelope[4]
+        self._ordinal = 0
+        try:
+            self.end(envelope, await self.in_scope(coroutine))
+        except Exception as error:  # noqa: BLE001 - see step
+            self.failed(envelope, error)
+        except BaseException as error:
+            self.interrupted(envelope, error)
+            raise
+        finally:
+            self._cause = b""
+            self.flush_lines()
+
+    def take_other(self, envelope: Envelope) -> Rest | None:
+        """As for every cell; what pykka's messages read is answered behind the watermark (rule T4)."""
+        kind = type(envelope[0])
+        if kind is Tick:
+            self.live = self.in_turn = False
+            return self.take_tick(envelope[0])
+        if kind is ActorStop:
+            self.live = self.in_turn = False
+            return self.terminate("stop requested", envelope)
+        if kind is ProxySetAttr:
+            msg = f"{self}: expected an event to change the state of a persistent actor, got an assignment"
+            raise Refused(msg)
+        actor = self.actor
+        if kind in (ProxyCall, ProxyGetAttr) or type(actor).on_receive is not pykka.Actor.on_receive:
+            value = actor._handle_receive(envelope[0])  # noqa: SLF001
+            if inspect.iscoroutine(value):
+                self.live = False
+                return self.finish_async(value, envelope)
+            self.end(envelope, value)
+            return None
+        error = self.unknown_message(envelope[0])
+        self.dead_letter(envelope, str(error))
+        self.end(envelope, None, error)
+        return None
+
+    def end(self, envelope: Envelope, value: Any, error: BaseException | None = None) -> None:
+        """The turn becomes a line; what it says leaves when the line is durable (rules T1, T4, T5).
+
+        Raises:
+            ReplyNotEncodable: nothing has happened yet then; the turn is to be discarded.
+        """
+        message, reply, sender, n, cause, _ = envelope
+        if reply is not None and error is None and type(value) not in _ATOMS:
+            value = outgoing(message, value)
+        key = self._key
+        rest = b"" if key is None and error is None else self._outcome(message, n, value, error)
+        told, sends, effects = self._events, self._sends, self._effects
+        self.live = self.in_turn = False
+        self._key = None
+        if effects:
+            self._effects = []
+        if not (told or sends or n or rest):
+            self._leave(reply, value, error, effects)
+            return
+        self.seq = seq = self.seq + 1
+        ts = int(self.system.clock.time() * 1e6)
+        line = seal(
+            b'{"seq":%d,"ts":%d,"cause":"%b","from":"%b","n":%d,"mark":%d%b,"events":[%b],"sends":[%b]%b'
+            % (
+                seq,
+                ts,
+                cause or b"outside/%d" % seq,
+                sender.encode(),
+                n,
+                self.watermark,
+                self._inc,
+                b",".join(told),
+                b",".join([sent.data for sent in sends]) if sends else b"",
+                rest,
+            )
+        )
+        self._lines.append(line)
+        self._bytes += len(line)
+        if told:
+            self._events = []
+        if n:
+            self.last_of[sender] = n
+            if self._tries:
+                self._tries.pop((sender, n), None)
+        if key is not None and rest:
+            self._remember(key, ts, message, value, error)
+        if sends:
+            self._sends = []
+            my_cause = b"%b/%d" % (self.name.encode(), seq)
+            for sent in sends:
+                if sent.n:
+                    self.outbox.box(sent.to).waiting.append(Waiting(sent.n, seq, sent.message, my_cause))
+        if reply is not None or sends or n or effects:
+            self._held.append((seq, reply, value, error, sends, sender, n, effects))
+
+    def _outcome(self, message: Any, n: int, value: Any, error: BaseException | None) -> bytes:
+        """The part of the line that says what came of a keyed message, or why one was refused."""
+        rest = b""
+        if self._key is not None and (error is None or isinstance(error, Refused)):
+            key, digest = self._key
+            rest = b',"kind":"%b","key":%b,"hash":"%b"' % (
+                message.kind.encode(),
+                json.dumps(key).encode(),
+                digest.encode(),
+            )
+            if error is None:
+                return b'%b,"reply":%b' % (rest, encode_reply(type(message), value))
+        elif not n:
+            return rest
+        code = error.code if isinstance(error, UnderstudyError) else "error"
+        refused = json.dumps({"code": code, "text": str(error)})
+        return b'%b,"refused":%b' % (rest, refused.encode())
+
+    def _remember(
+        self, key: tuple[str, str], ts: int, message: Any, value: Any, error: BaseException | None
+    ) -> None:
+        if isinstance(error, Refused):
+            outcome = Remembered(key[1], ts, message.kind, None, (error.code, str(error)))
+        else:
+            outcome = Remembered(key[1], ts, message.kind, encode_reply(type(message), value), None)
+        self.keys.add(key[0], outcome)
+
+    def _answered(self, envelope: Envelope) -> bool:
+        """Answer a message whose idempotency key is remembered, behind the watermark (rule D3)."""
+        message, asked = envelope[0], envelope[5]
+        if asked is None or asked.key is None:
+            return False
+        if not isinstance(message, Message):
+            msg = f"{self}: expected a Message with an idempotency key, got {type(message).__name__}"
+            raise InvalidMessage(msg)
+        digest = hash_of(message)
+        value, error = None, None
+        try:
+            found = self.keys.find(asked.key, digest)
+            if found is None:
+                self._key = (asked.key, digest)
+                return False
+            value = decode_reply(type(message), found)
+        except UnderstudyError as known:
+            error = known
+        self.live = self.in_turn = False
+        self._leave(envelope[1], value, error, _NO_EFFECTS)
+        return True
+
+    def _leave(
+        self, reply: Reply | None, value: Any, error: BaseException | None, effects: list[Callable[[], None]]
+    ) -> None:
+        """Something without a line of its own leaves: now, or when all that it saw is durable."""
+        if reply is None and not effects:
+            return
+        if self.seq == self.watermark:
+            if reply is not None:
+                reply.resolve(value, error)
+            for effect in effects:
+                effect()
+        else:
+            self._held.append((self.seq, reply, value, error, _NO_SENDS, "", 0, effects))
+
+    def _continues(self, envelope: Envelope) -> bool:
+        """Whether a message that is not last + 1 counts all the same: in a stream that a repair of
+        the sender has closed there may be gaps (rule D4)."""
+        stream, n = envelope[2], envelope[3]
+        sender = self.system.find(sender_of(stream))
+        return (
+            isinstance(sender, PersistentCell)
+            and sender.outbox.stream != stream
+            and n > self.last_of.get(stream, 0)
+        )
+
+    def _turn_over(self, what: str) -> TurnOver:
+        return TurnOver(
+            f"{self}: expected {what} inside the live turn, on the loop's thread, got it from outside: "
+            "an old incarnation, another thread, or a background task; tell the actor a message instead"
+        )
+
+    # -- failure
+
+    def failed(self, envelope: Envelope, error: Exception) -> None:
+        """A turn failed: before an emit nothing changed, later it is discarded (rules T3, T5)."""
+        message, reply, sender, n = envelope[:4]
+        touched = self._drop_turn()
+        if self.problem is not None or self.stop_reason is not None:
+            if reply is not None:
+                reply.resolve(None, self.problem or OutcomeUnknown(f"{self}: the turn was discarded"))
+            return
+        retry = False
+        if not isinstance(error, Refused):
+            kind = type(message).__name__
+            self.last_failure = f"{type(error).__name__}: {error}"
+            log.error("%s failed on %s", self, kind, exc_info=error, extra={"action": "turn_discarded"})
+            self.publish(events.TurnDiscarded, error=self.last_failure, message=kind)
+            if n:
+                self._tries[sender, n] = tries = self._tries.get((sender, n), 0) + 1
+                retry = tries < self.system.settings.turn_retries
+        if touched:
+            self.open = False
+            self.dirty = True
+            if self.signals is None:
+                self.signals = deque()
+            self.signals.appendleft(lambda: self._rebuild(envelope, error, retry=retry))
+        else:
+            self._settle(envelope, error, retry=retry)
+
+    def _settle(self, envelope: Envelope, error: Exception, *, retry: bool) -> None:
+        """The state is as before the message: try it again later, or be done with it."""
+        sender, n = envelope[2], envelope[3]
+        if retry:
+            tries = self._tries[sender, n]
+            self.inbox.appendleft(envelope)
+            self._pause(self.system.settings.retry_backoff_s * 2 ** (tries - 1))
+            return
+        if n and not isinstance(error, Refused):
+            self._tell_sender(envelope, error)
+        if envelope[1] is None:
+            self.dead_letter(envelope, f"{type(error).__name__}: {error}")
+        self.end(envelope, None, error)
+
+    def _tell_sender(self, envelope: Envelope, error: Exception) -> None:
+        """A durable message becomes a dead letter: its sender is told, if it wants to know (rule T5)."""
+        message, _, stream, _, cause, _ = envelope
+        sender = self.system.find(sender_of(stream))
+        if sender is None or DeliveryFailed not in sender.handlers:
+            return
+        self.live = True
+        self.send(
+            self.actor,
+            sender.name,
+            DeliveryFailed(
+                actor=self.name, message=type(message).__name__, cause=cause.decode(), error=str(error)
+            ),
+        )
+
+    def _pause(self, delay_s: float) -> None:
+        """Take no message for a while: the one that failed is tried again in its place."""
+        self.open = False
+        self.phase = "retrying"
+        incarnation = self.incarnation
+
+        def go_on() -> None:
+            if self.incarnation == incarnation and self.phase == "retrying":
+                self.opened()
+
+        self.system.timers.call_at(self.system.clock.monotonic() + delay_s, go_on)
+
+    def _drop_turn(self) -> bool:
+        """Forget the live turn. Returns whether it had changed the state."""
+        touched = bool(self._events)
+        for sent in reversed(self._sends):
+            if sent.n:
+                self.outbox.box(sent.to).next = sent.n
+        self._events, self._sends, self._effects = [], [], []
+        self._key = None
+        self.live = self.in_turn = False
+        return touched
+
+    def interrupted(self, envelope: Envelope, error: BaseException) -> None:
+        """The system ends in the middle of a turn: it is discarded."""
+        self.dirty = self._drop_turn()
+        super().interrupted(envelope, error)
+
+    async def _rebuild(self, envelope: Envelope, error: Exception, *, retry: bool) -> None:
+        """A new incarnation from the journal, by the code of recovery (rule T3)."""
+        try:
+            await self._hook_failure(error)
+            self.end_incarnation()
+            self.phase = "recovering"
+            self.incarnation += 1
+            self.actor = self.actor_class._make(self)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            self.lives = True
+            await self._recover_and_start()
+        except Exception as failure:  # noqa: BLE001 - the actor can't go on by itself
+            if (reply := envelope[1]) is not None:
+                reply.resolve(None, OutcomeUnknown(f"{self}: the rebuild failed: {failure}"))
+            if not self._stands_still(failure):
+                self.fail(failure, "rebuild")
+            return
+        self.opened()
+        if self.stop_reason is None:
+            self._settle(envelope, error, retry=retry)
+        self.flush_lines()
+
+    async def _hook_failure(self, error: Exception) -> None:
+        try:
+            self.actor.on_failure(type(error), error, error.__traceback__)
+        except Exception:
+            log.exception("on_failure of %s failed", self, extra={"action": "hook_failed"})
+
+    # -- life
+
+    def has_start(self) -> bool:
+        """Starting is recovering."""
+        return True
+
+    async def begin(self, reply: TaskReply) -> None:
+        """Recover, run `on_start` as a turn, then let the senders send again what is missing."""
+        try:
+            await self._recover_and_start()
+        except Exception as error:  # noqa: BLE001 - whoever starts the actor decides
+            self._drop_turn()
+            stands_still = self._stands_still(error)
+            reply.resolve(None, self.problem if stands_still and self.phase == "halted" else error)
+        except BaseException as error:
+            reply.resolve(None, OutcomeUnknown(f"{self}: the start was interrupted by {error!r}"))
+            raise
+        else:
+            self.opened()
+            reply.resolve(None)
+
+    async def _recover_and_start(self) -> None:
+        self.flush_lines()
+        await self.journal.settled()
+        if self.problem is not None:
+            raise self.problem
+        await recover(self, starting=not self.recovered)
+        self.recovered = True
+        self.dirty = False
+        self._inc = b"" if self.journal.incarnation == 1 else b',"inc":%d' % self.journal.incarnation
+        await self._run_on_start()
+        for other in self.system.cells():
+            if isinstance(other, PersistentCell) and other.recovered:
+                self._reconcile(other)
+
+    def _reconcile(self, other: PersistentCell) -> None:
+        """Both ways, since each of them may have missed what the other one sent (rule D1)."""
+        try:
+            send_again(other, self)
+        except JournalDamaged as error:
+            other.block(error)
+        if other is not self:
+            send_again(self, other)
+
+    async def _run_on_start(self) -> None:
+        if self.actor_class.on_start is pykka.Actor.on_start:
+            return
+        envelope: Envelope = (Start(), None, "", 0, b"start/%d" % self.incarnation, None)
+        self.enter_turn(envelope)
+        self._cause = envelope[4]
+        self.live = self.in_turn = True
+        await self.in_scope(call_hook(self.actor.on_start))
+        self.end(envelope, None)
+        self._cause = b""
+        self.flush_lines()
+
+    def suspend(self) -> None:
+        """As for every cell; halted and blocked stay what they are."""
+        if self.problem is None:
+            super().suspend()
+        else:
+            self.open = False
+
+    def _stands_still(self, error: Exception) -> bool:
+        """Damage blocks the actor, a bad disk halts it; neither is a failure to restart from."""
+        if isinstance(error, JournalDamaged | NewerVersion):
+            self.block(error)
+        elif isinstance(error, OSError):
+            self._write_failed(error)
+        return self.problem is not None
+
+    def block(self, error: UnderstudyError) -> None:
+        """The journal can't be read: nothing more is taken (rule J4)."""
+        advice = "look with `understudy journal verify`, then `understudy journal repair`"
+        if isinstance(error, NewerVersion):
+            advice = "run the newer version of the program"
+        self._stand_still("blocked", ActorBlocked(f"{self} is blocked: {error}"), str(error), advice)
+        self.publish(events.ActorBlocked, error=str(error), advice=advice)
+
+    def _write_failed(self, error: OSError) -> None:
+        """Reading or writing the journal failed: nothing leaves until a resume (rule J5)."""
+        if self.state == STOPPED or self.problem is not None:
+            return
+        text = f"{type(error).__name__}: {error}"
+        advice = f"check the disk under {self.journal.folder}, then `understudy resume {self.name}`"
+        self._stand_still("halted", ActorHalted(f"{self} is halted: {text}; {advice}"), text, advice)
+        self.publish(events.ActorHalted, error=text, advice=advice)
+        every_s = self.system.settings.resume_every_s
+        if every_s is not None:
+            self.system.resume_later(self, every_s)
+
+    def _stand_still(self, phase: str, problem: UnderstudyError, text: str, advice: str) -> None:
+        log.error("%s: %s", phase, problem, extra={"action": f"actor_{phase}"})
+        self.phase, self.problem, self.problem_text, self.advice = phase, problem, text, advice
+        self.open = False
+        if self.state not in (BUSY, QUEUED):
+            self.state = PAUSED
+        self._lines, self._unsynced = [], deque()
+        self._release_unknown(problem)
+        self.cancel_turn()
+        kept = [envelope for envelope in self.inbox if envelope[1] is None]
+        refused = [envelope for envelope in self.inbox if envelope[1] is not None]
+        self.inbox.clear()
+        self.inbox.extend(kept)
+        for envelope in refused:
+            self.refuse(envelope)
+        room, self.room = self.room, None
+        for waiter in room or ():
+            waiter.resolve(None)
+
+    def _release_unknown(self, problem: Exception) -> None:
+        """Whoever waits for a turn that is not durable learns that its outcome is unknown (rule D3)."""
+        held, self._held = self._held, deque()
+        for entry in held:
+            if (reply := entry[1]) is not None:
+                reply.resolve(
+                    None,
+                    OutcomeUnknown(f"{problem}; ask again with the same idempotency key after the resume"),
+                )
+
+    async def resume(self) -> None:
+        """Go on after a halt: a new segment (rule J5), then a recovery.
+
+        Raises:
+            Refused: the actor is not halted.
+            ActorHalted: the disk is still bad.
+        """
+        if self.phase != "halted":
+            msg = f"expected a halted actor to resume, got {self}, which is {self.phase}"
+            raise Refused(msg)
+        try:
+            await self.journal.reopen()
+        except OSError as error:
+            msg = f"{self} stays halted: {type(error).__name__}: {error}; {self.advice}"
+            raise ActorHalted(msg) from error
+        if self.phase != "halted":
+            return  # somebody else was first
+        self.phase, self.problem, self.problem_text = "recovering", None, None
+        self.end_incarnation()
+        await self.start()
+        self.publish(events.ActorResumed)
+
+    def must_flush(self) -> bool:
+        """Whether lines are not durable yet."""
+        return bool(self._lines) or self.seq > self.watermark
+
+    async def flush(self) -> None:
+        """Wait until all lines are durable, with a deadline (rule H3)."""
+        self.flush_lines()
+        with trio.move_on_after(self.system.settings.flush_timeout_s):
+            await self.journal.settled()
+
+    def closed(self, reason: str) -> None:
+        """As for every cell; what is not durable by now has an unknown outcome."""
+        if self.state == STOPPED:
+            return
+        self.flush_lines()
+        super().closed(reason)
+        self._release_unknown(OutcomeUnknown(f"{self} has stopped ({reason})"))
+        self.journal.close()
+
+    def stopped_error(self) -> UnderstudyError:
+        """As for every cell; a halted or blocked actor says so."""
+        return self.problem if self.problem is not None and self.state != STOPPED else super().stopped_error()
+
+    def halt_report(self) -> events.Halt:
+        """As for every cell."""
+        return events.Halt(actor=self.name, error=self.problem_text or "", advice=self.advice)
+
+    def status(self) -> events.ActorStatus:
+        """As for every cell, with the journal's numbers."""
+        return (
+            super()
+            .status()
+            .model_copy(
+                update={"sequence": self.seq, "watermark": self.watermark, "problem": self.problem_text}
+            )
+        )
+
+    # -- the journal's side
+
+    def flush_lines(self) -> None:
+        """Hand the lines of this step to the writer, and take a snapshot when it is time."""
+        if not self._lines:
+            return
+        data = b"".join(self._lines)
+        self.journal.append(data, self.seq, len(self._lines))
+        self._lines = []
+        if self.system.journal_watched:
+            self._unsynced.append((self.seq, data))
+        if self._bytes >= self.system.settings.snapshot_bytes and self._bytes >= 2 * self.snapshot_bytes:
+            self._take_snapshot()
+
+    def _take_snapshot(self) -> None:
+        """Encode the state as of `seq` now; it is published behind the watermark (rule J6)."""
+        if self.dirty or self.in_turn or self.problem is not None:
+            return
+        body = snapshot_body(self)
+        self.snapshot_bytes = len(body)
+        self._bytes = 0
+        self.journal.publish_snapshot(self.seq, body)
+
+    def _durable(self, watermark: int) -> None:
+        """Lines up to `watermark` are durable: everything that waited for them leaves (rule T4)."""
+        self.watermark = watermark
+        held, find = self._held, self.system.find
+        while held and held[0][0] <= watermark:
+            seq, reply, value, error, sends, stream, n, effects = held.popleft()
+            if reply is not None:
+                reply.resolve(value, error)
+            for sent in sends:
+                self._dispatch(sent, seq)
+            for effect in effects:
+                effect()
+            if n:
+                sender = find(stream if "~" not in stream else sender_of(stream))
+                if isinstance(sender, PersistentCell):
+                    sender.outbox.acknowledge(stream, self.name, n)  # rule D2
+        unsynced = self._unsynced
+        while unsynced and unsynced[0][0] <= watermark:
+            last, data = unsynced.popleft()
+            self.system.journal_grew(self.name, last, data)
+        if self.state == PAUSED and self.open:
+            self.scheduler.ready(self)
+
+    def _dispatch(self, sent: Sent, seq: int) -> None:
+        receiver = self.system.find(sent.to)
+        if receiver is None:
+            return  # in the home, not running: it is sent again when that one opens its journal
+        envelope: Envelope = (
+            sent.message, None, self.outbox.stream, sent.n, b"%b/%d" % (self.name.encode(), seq), None
+        )  # fmt: skip
+        if sent.n:
+            receiver.deliver(envelope)
+            return
+        try:
+            receiver.put((sent.message, None, "", 0, envelope[4], None))
+        except UnderstudyError as error:
+            receiver.dead_letter(envelope, str(error))
+
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Have `call` run when all turns up to now are durable; dropped when they never are."""
+        self._leave(None, None, None, [call])
+
+
+def outgoing(message: Any, value: Any) -> Any:
+    """A reply that a later turn can't change: itself when immutable, else a copy (rule T2).
+
+    Raises:
+        ReplyNotEncodable: it can't be copied.
+    """
+    if isinstance(value, Frozen):
+        return value
+    try:
+        if isinstance(value, BaseModel):
+            return value.model_copy(deep=True)
+        return copy.deepcopy(value)
+    except Exception as error:
+        msg = (
+            f"expected a reply to {type(message).__name__} that can be copied, "
+            f"got {type(value).__name__}: {error}; return a Frozen model"
+        )
+        raise ReplyNotEncodable(msg) from error
