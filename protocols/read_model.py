@@ -138,13 +138,14 @@ class SystemRow(Frozen):
     """The whole.
 
     Attributes:
-        state: `halted` when an actor takes nothing since a write failed or its journal is damaged.
+        state: `halted` when the manager or the pool takes nothing, since a write failed or its journal
+            is damaged; `degraded` when only others do.
         halted, blocked: which those are, why, and what to do.
         dead_letters: messages that nobody handled, since the start.
     """
 
     id: Literal["system"] = "system"
-    state: Literal["ok", "halted"] = "ok"
+    state: Literal["ok", "degraded", "halted"] = "ok"
     home: str | None = None
     halted: tuple[Halt, ...] = ()
     blocked: tuple[Halt, ...] = ()

@@ -61,12 +61,16 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            return  # a websocket that nobody accepts is closed by the server
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+            return
         refusal = _refusal(scope)
         if refusal is None and scope["method"] in _WITH_BODY:
             body = await _body(scope, receive)
-            if isinstance(body, bytes):
+            if isinstance(body, bytes) and body and not _values(scope, b"content-type"):
+                refusal = _not_json("none")
+            elif isinstance(body, bytes):
                 receive = _replayed(body, receive)
             else:
                 refusal = body
@@ -120,9 +124,8 @@ def _is_visit(scope: Scope) -> bool:
 def _body_refusal(scope: Scope) -> Problem | None:
     types = _values(scope, b"content-type")
     plain = [value.partition(";")[0].strip().lower() for value in types]
-    if plain != ["application/json"]:
-        detail = f"expected Content-Type: application/json, got {', '.join(types) or 'none'}"
-        return problem(415, "not_json", detail)
+    if plain not in ([], ["application/json"]):
+        return _not_json(", ".join(types))
     lengths = _values(scope, b"content-length")
     if any(value.isdigit() and int(value) > MAX_BODY_BYTES for value in lengths):
         return _too_large()
@@ -147,6 +150,10 @@ async def _body(scope: Scope, receive: Receive) -> bytes | Problem:
     )
 
 
+def _not_json(found: str) -> Problem:
+    return problem(415, "not_json", f"expected Content-Type: application/json, got {found}")
+
+
 def _too_large() -> Problem:
     return problem(
         413, "body_too_large", f"expected a body of at most {MAX_BODY_BYTES} bytes, got a larger one"
@@ -166,7 +173,10 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 def _with_headers(send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+            headers = [*message.get("headers", []), *HEADERS]
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-cache"))
+            message = {**message, "headers": headers}
         await send(message)
 
     return send_with_headers

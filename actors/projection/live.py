@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from understudy.actors.projection.feed import Feed
     from understudy.protocols.lifecycle import LifecycleEvent, SystemStatus
 
+VITAL = frozenset({"manager", "workers"})
+"""Without these no work is done."""
 _TEXT_CHARACTERS = 2000
 
 
@@ -63,9 +65,10 @@ class Live:
 
 
 def system_row(status: SystemStatus) -> SystemRow:
-    """The system's row: halted when anything needs a person."""
+    """The system's row: halted when the manager or the pool needs a person (JR-8)."""
+    needy = {halt.actor for halt in (*status.halted, *status.blocked)}
     return SystemRow(
-        state="halted" if status.halted or status.blocked else "ok",
+        state="halted" if needy & VITAL else "degraded" if needy else "ok",
         home=status.home,
         halted=status.halted,
         blocked=status.blocked,

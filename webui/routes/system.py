@@ -1,0 +1,122 @@
+"""The system: its actors, its state, and how it goes on after a halt."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from understudy.actors.projection.live import system_row
+from understudy.actors.projection.table import Table
+from understudy.protocols.errors import NotFound
+from understudy.protocols.lifecycle import Halt
+from understudy.protocols.read_model import ActorRow, Incident, ManagerRow
+from understudy.webui.context import PAGE_ROWS, Body, Ctx, Limit, PageCursor
+
+router = APIRouter(tags=["system"])
+SHOWN_INCIDENTS = 50
+
+
+class Actors(BaseModel):
+    """A page of actors, newest first; `parent` makes them a tree."""
+
+    actors: list[ActorRow]
+    next: str | None = Field(description="the cursor of the next page; null when there is none")
+
+
+class TaskCounts(BaseModel):
+    """How many tasks there are of each status."""
+
+    pending: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+
+class Status(BaseModel):
+    """The system as it stands."""
+
+    state: Literal["ok", "degraded", "halted"]
+    version: str
+    home: str | None
+    halted: list[Halt] = Field(description="actors that a write error stopped, and what to do")
+    blocked: list[Halt] = Field(description="actors whose journal is damaged, and what to do")
+    dead_letters: int = Field(description="messages that nobody handled, since the start")
+    actors: int
+    manager: ManagerRow
+    tasks: TaskCounts
+    messages: int
+    schedules: int
+    incidents: list[Incident] = Field(description="what went wrong lately, newest first")
+
+
+class Health(BaseModel):
+    """Whether work is done. A halted system answers 200 too: starting it anew would not help."""
+
+    status: Literal["ok", "degraded", "halted"]
+
+
+class Resume(Body):
+    """Which actor goes on; all that are halted when it is not given."""
+
+    actor: str | None = Field(default=None, max_length=200)
+
+
+class Resumed(BaseModel):
+    """The actors that go on."""
+
+    resumed: list[str]
+
+
+@router.get("/api/actors")
+async def list_actors(context: Ctx, limit: Limit = PAGE_ROWS, cursor: PageCursor = None) -> Actors:
+    """The actors as they stand: phase, mailbox, restarts, last failure."""
+    table = Table[ActorRow]()
+    for actor in context.system.status().actors:
+        table.put(ActorRow.model_construct(id=actor.name, **dict(actor)))
+    rows, following = table.page(limit, cursor)
+    return Actors.model_construct(actors=rows, next=following)
+
+
+@router.get("/api/status")
+async def show_status(context: Ctx) -> Status:
+    """The whole in one look, with what needs a person."""
+    status = context.system.status()
+    feed = context.feed
+    row = system_row(status)
+    return Status(
+        state=row.state,
+        version=version("understudy"),
+        home=row.home,
+        halted=list(row.halted),
+        blocked=list(row.blocked),
+        dead_letters=row.dead_letters,
+        actors=len(status.actors),
+        manager=feed.model.manager,
+        tasks=TaskCounts(**dict(feed.model.counts)),
+        messages=len(feed.model.messages),
+        schedules=len(feed.model.schedules),
+        incidents=list(feed.incidents)[: -SHOWN_INCIDENTS - 1 : -1],
+    )
+
+
+@router.get("/healthz")
+async def show_health(context: Ctx) -> Health:
+    """Whether work is done."""
+    return Health(status=system_row(context.system.status()).state)
+
+
+@router.post("/api/resume")
+async def resume(context: Ctx, body: Resume | None = None) -> Resumed:
+    """Let halted actors go on, after somebody has looked at the disk (JR-8)."""
+    halted = [halt.actor for halt in context.system.status().halted]
+    wanted = body.actor if body is not None else None
+    if wanted is not None and wanted not in halted:
+        raise NotFound(f"expected a halted actor, got {wanted!r}; halted are: {', '.join(halted) or 'none'}")
+    names = halted if wanted is None else [wanted]
+    for name in names:
+        await context.system.resume(name)
+    return Resumed(resumed=names)
