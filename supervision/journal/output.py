@@ -64,31 +64,44 @@ class Output:
         self.close()
         self.path, self.epoch, self.seq, self.lines, self.size = path, epoch, seq, lines, size
 
-    def commit(self, data: bytes, last_seq: int) -> None:
-        """Write lines up to `last_seq` and sync them; sets `problem` instead of raising."""
+    @property
+    def is_ready(self) -> bool:
+        """Whether `write` is one system call: no file has to be opened or made for it."""
+        return self._fd >= 0 and self.size < self._segment_bytes
+
+    def write(self, data: bytes) -> None:
+        """Write whole lines; sets `problem` instead of raising. Nothing is durable before `commit`."""
         try:
-            self._write(data)
+            # Everything before was synced, or `problem` would be set: the watermark is at the segment's
+            # end, the only moment at which it may be left for the next one (rule J2).
+            if self.path is None or self.size >= self._segment_bytes:
+                self._start_segment()
+            elif self._fd < 0:
+                self._fd = self._files.open(self.path, APPEND)
+            self._files.write_all(self._fd, data)
+        except OSError as error:
+            self._break(error)
+
+    def commit(self, size: int, last_seq: int) -> None:
+        """Sync what `write` wrote: `size` bytes up to `last_seq`; sets `problem` instead of raising."""
+        if self.problem is not None:
+            return
+        try:
             self.sync()
         except OSError as error:
-            self.problem = error
-            self.close()
+            self._break(error)
         else:
-            self.size += len(data)
+            self.size += size
             self.lines += last_seq - self.seq
             self.seq = last_seq
-
-    def _write(self, data: bytes) -> None:
-        # Everything before was synced, or `problem` would be set: the watermark is at the segment's
-        # end, the only moment at which it may be left for the next one (rule J2).
-        if self.path is None or self.size >= self._segment_bytes:
-            self._start_segment()
-        elif self._fd < 0:
-            self._fd = self._files.open(self.path, APPEND)
-        self._files.write_all(self._fd, data)
 
     def sync(self) -> None:
         """Make what was written durable."""
         self._files.fdatasync(self._fd)
+
+    def _break(self, error: OSError) -> None:
+        self.problem = error
+        self.close()
 
     def _start_segment(self) -> None:
         """Make the segment that begins after `seq`; its name is durable before a line goes into it."""
