@@ -67,8 +67,8 @@ class Cell:
         "arguments",
         "bound",
         "handlers",
-        "inbox",
         "in_turn",
+        "inbox",
         "incarnation",
         "last_failure",
         "live",
@@ -117,7 +117,7 @@ class Cell:
         self.in_turn = False  # a turn is live, maybe waiting
         self.problem: UnderstudyError | None = None
         self.lives = False
-        self.incarnation = 0
+        self.incarnation: int = 0
         self.restarts = 0
         self.actor: Any = None
         self.last_failure: str | None = None
@@ -314,14 +314,14 @@ class Cell:
         """A message that no handler is declared for: ticks, pykka's own messages, or a stranger."""
         message = envelope[0]
         kind = type(message)
-        if kind is Tick:
+        if isinstance(message, Tick):
             return self.take_tick(message)
         if kind is ActorStop:
             return self.terminate("stop requested", envelope)
         actor = self.actor
         if (
             kind in (ProxyCall, ProxyGetAttr, ProxySetAttr)
-            or type(actor).on_receive is not pykka.Actor.on_receive
+            or self.actor_class.on_receive is not pykka.Actor.on_receive
         ):
             value = actor._handle_receive(message)  # noqa: SLF001
         else:
@@ -409,7 +409,7 @@ class Cell:
         self.phase = "starting"
         self.incarnation += 1
         try:
-            self.actor = self.actor_class._make(self)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            self.actor = self.actor_class._make(self)  # pyright: ignore[reportPrivateUsage]
             self.lives = True
             if self.has_start():
                 reply = TaskReply()
@@ -499,6 +499,12 @@ class Cell:
         """
         if self.state == STOPPED:
             return
+        if self.state == IDLE and not self.signals and self.stop_reason is None and self.ends_at_once():
+            # An idle cell has an empty mailbox and nobody steps it: without the scheduler this is
+            # twice as fast.
+            self.closed(reason)
+            await self.scheduler.breathe()
+            return
         waiter = TaskReply()
         if self._stop_waiters is None:
             self._stop_waiters = []
@@ -524,17 +530,21 @@ class Cell:
         if envelope is not None and supervisor is not None and supervisor.child_stops(self):
             return self._stop_to_restart(reason, envelope)
         self.stop_reason = reason
-        if (
-            self.actor_class.on_stop is pykka.Actor.on_stop
-            and self.tasks is None
-            and self.timers is None
-            and not self.must_flush()
-        ):
+        if self.ends_at_once():
             self.closed(reason)
             if envelope is not None and (reply := envelope[1]) is not None:
                 reply.resolve(True)  # noqa: FBT003 - pykka's answer to stop
             return None
         return self._terminate(reason, envelope)
+
+    def ends_at_once(self) -> bool:
+        """Whether there is nothing to wait for between the last message and the end."""
+        return (
+            self.actor_class.on_stop is pykka.Actor.on_stop
+            and self.tasks is None
+            and self.timers is None
+            and not self.must_flush()
+        )
 
     async def _stop_to_restart(self, reason: str, envelope: Envelope) -> None:
         self.suspend()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import types
 import typing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,7 +65,7 @@ def find_handlers(cls: type) -> Handlers:
 
 def _handled_type(
     cls: type, function: types.FunctionType, unresolved: list[str]
-) -> type[Message[Any]] | type[Event] | None:
+) -> type[Message[Any] | Event] | None:
     parameters = list(inspect.signature(function).parameters.values())
     if len(parameters) != 2 or parameters[1].kind not in (  # noqa: PLR2004 - self and the message
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -89,11 +88,12 @@ def _handled_type(
 
 def _evaluate(annotation: str, function: types.FunctionType, cls: type) -> object | None:
     """What a string annotation means: looked up in the function's module and, for classes made
-    inside a function, in the frames that are making the class. None when it can't be told."""
+    inside a function, in the frames that are making the class. None when it can't be told.
+    """
     try:
         return eval(annotation, function.__globals__, dict(vars(cls)))  # noqa: S307 - as typing does
     except Exception:  # noqa: BLE001 - an annotation may hold anything
-        frame = sys._getframe(2)  # noqa: SLF001
+        frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name != "<module>":
             try:

@@ -62,7 +62,11 @@ class ThreadedSystem:
 
     def spawn(self, actor_class: type[A], *, name: str | None = None, **arguments: Any) -> ActorRef[A]:
         """As `ActorSystem.spawn`."""
-        return self._call(partial(self.system.spawn, actor_class, name=name, **arguments))
+
+        async def spawn() -> ActorRef[A]:
+            return await self.system.spawn(actor_class, name=name, **arguments)
+
+        return self._call(spawn)
 
     def stop(self, name: str) -> None:
         """As `ActorSystem.stop`."""

@@ -78,7 +78,7 @@ class Records:
 
     def __init__(self, owner: str, events: tuple[type[Any], ...], state: type[BaseModel]) -> None:
         self._owner = owner
-        self._events: "tuple[type[Event], ...]" = events
+        self._events: tuple[type[Event], ...] = events
         self._state = state
         self.state: TypeAdapter[Any] = TypeAdapter(state)
 
@@ -93,7 +93,7 @@ class Records:
         """Made when first used: building a union of many events takes milliseconds."""
         records: list[Any] = [
             TypedDict(
-                kind.kind,
+                kind.kind,  # pyright: ignore[reportArgumentType] - the name is known at run time only
                 {"type": Literal[kind.kind], "v": Literal[kind.version], "data": kind},  # pyright: ignore
             )
             for kind in self._events

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from pydantic import ValidationError
@@ -21,6 +21,9 @@ from understudy.supervision.keys import Remembered, encode
 from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from understudy.protocols import Message
     from understudy.supervision.journal import Chunk
     from understudy.supervision.records import Line
     from understudy.supervision.records import Snapshot as SnapshotBody
@@ -248,12 +251,13 @@ def send_again(sender: PersistentCell, receiver: PersistentCell) -> None:
 
 
 def _deliver(receiver: PersistentCell, stream: str, waiting: Waiting) -> None:
-    message = waiting.message
+    message: object = waiting.message
     if isinstance(message, Unsent):
-        known = {kind.__name__: kind for kind in receiver.handlers}
-        kind = known.get(message.kind)
-        # A type that is not handled, or of another shape by now, is refused by the receiver, and so consumed (rule T5).
+        known = cast("Iterable[type[Message[Any]]]", receiver.handlers)
+        kind = next((kind for kind in known if kind.kind == message.kind), None)
+        # A type that is not handled, or of another shape by now, is refused by the receiver and so
+        # consumed (rule T5).
         if kind is not None:
             with suppress(ValidationError):
-                message = kind.model_validate_json(json.dumps(message.data))  # pyright: ignore
+                message = kind.model_validate_json(json.dumps(message.data))
     receiver.deliver((message, None, stream, waiting.n, waiting.cause, None))

@@ -21,7 +21,7 @@ from understudy.protocols.errors import (
 )
 from understudy.supervision.futures import Future, TaskReply, ThreadReply
 from understudy.supervision.mailbox import Asked
-from understudy.supervision.scheduler import SLICE, STOPPED
+from understudy.supervision.scheduler import IDLE, PAUSED, SLICE, STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,10 +133,15 @@ class ActorRef(pykka.ActorRef[A]):
         """
         cell = self._cell
         inbox = cell.inbox
-        if len(inbox) + inbox.foreign >= cell.bound:
+        if cell.state >= PAUSED or len(inbox) + inbox.foreign >= cell.bound:
             self._on_loop("tell_async")
             await cell.wait_for_room()
-        cell.put((message, None, "", 0, b"", None))
+            cell.put((message, None, "", 0, b"", None))
+            return
+        # `put`, written out: the second call would be a fifth of the price of a tell.
+        inbox.append((message, None, "", 0, b"", None))
+        if cell.state == IDLE:
+            cell.scheduler.ready(cell)
 
     @overload
     async def ask_async(
@@ -212,9 +217,9 @@ class ActorRef(pykka.ActorRef[A]):
         return await self._ask((message, reply, "", 0, b"", Asked(key, chain)), reply, cell, timeout_s)
 
     @overload
-    def ask(self, message: Message[R], *, block: Literal[True] = True, timeout: float | None = None) -> R: ...
-    @overload
     def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    @overload
+    def ask(self, message: Message[R], *, block: Literal[True] = True, timeout: float | None = None) -> R: ...
     @overload
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any: ...
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:

@@ -20,6 +20,7 @@ import trio
 from trio.lowlevel import (
     Abort,
     cancel_shielded_checkpoint,
+    checkpoint,
     current_task,
     enable_ki_protection,
     reschedule,
@@ -65,7 +66,7 @@ class Scheduler:
         self.closed = False
         self._rests: deque[tuple[Cell, Coroutine[Any, Any, None]]] = deque()
         self._idle: list[trio.lowlevel.Task] = []
-        self._intake: deque[tuple[Cell, Envelope] | Callable[[], object]] = deque()
+        self._intake: deque[tuple[Cell, Envelope] | tuple[None, Callable[[], object]]] = deque()
         self._intake_lock = threading.Lock()
         self._woken = False
         self._wakeup = Wakeup()
@@ -80,10 +81,13 @@ class Scheduler:
             self.closed = True
             rest, self._intake = self._intake, deque()
         for entry in rest:
-            if isinstance(entry, tuple):
-                entry[0].refuse(entry[1])
+            if entry[0] is None:
+                self._call(entry[1])
             else:
-                entry()
+                entry[0].refuse(entry[1])
+
+    def release(self) -> None:
+        """Give the wake-up's descriptors back, when the intake's task has ended."""
         self._wakeup.close()
 
     # -- the loop's side
@@ -103,6 +107,13 @@ class Scheduler:
                 reschedule(self._idle.pop())
             else:
                 self.context.copy().run(self.nursery.start_soon, self._pump, name="understudy pump")
+
+    async def breathe(self) -> None:
+        """A trio checkpoint when a slice's worth of work was done since the last one (rule S3)."""
+        self.spent += 1
+        if self.spent >= SLICE:
+            self.spent = 0
+            await checkpoint()
 
     def help_until(self, reply: TaskReply) -> None:
         """Work on the queue in the calling task until `reply` is done ("help first", rule S4).
@@ -150,7 +161,7 @@ class Scheduler:
                     rest = cell.step()
                 if rest is not None:
                     await self._drive(cell, rest)
-                    if self.leader is None:
+                    if self.leader is None:  # pyright: ignore[reportUnnecessaryComparison] - changed while it waited
                         self.leader = me
                 cell.after()
                 if self.spent >= SLICE or time.perf_counter() >= self.slice_end:
@@ -211,19 +222,19 @@ class Scheduler:
                 raise MailboxFull(cell.full_text())
             inbox.foreign += 1
             self._intake.append((cell, envelope))
-            woken, self._woken = self._woken, True
-        if not woken:
-            self._wakeup.wake()
+            if not self._woken:
+                self._woken = True
+                self._wakeup.wake()  # under the lock: after `close` nobody may write to the descriptor
 
     def call_soon(self, call: Callable[[], object]) -> None:
         """From any thread: run `call` on the loop. After the end it is a no-op."""
         with self._intake_lock:
             if self.closed:
                 return
-            self._intake.append(call)
-            woken, self._woken = self._woken, True
-        if not woken:
-            self._wakeup.wake()
+            self._intake.append((None, call))
+            if not self._woken:
+                self._woken = True
+                self._wakeup.wake()  # under the lock: after `close` nobody may write to the descriptor
 
     async def _take_in_forever(self) -> None:
         while True:
@@ -237,15 +248,11 @@ class Scheduler:
         with self._intake_lock:
             taken, self._intake, self._woken = self._intake, deque(), False
             for entry in taken:
-                if isinstance(entry, tuple):
+                if entry[0] is not None:
                     entry[0].inbox.foreign -= 1
         for entry in taken:
-            if not isinstance(entry, tuple):
-                try:
-                    entry()
-                except Exception:
-                    # A callback's error would end the system; it is a bug, so it is said loudly.
-                    log.exception("a callback failed", extra={"action": "callback_failed"})
+            if entry[0] is None:
+                self._call(entry[1])
                 continue
             cell, envelope = entry
             if cell.state == STOPPED or cell.problem is not None:
@@ -255,3 +262,10 @@ class Scheduler:
             if cell.state == IDLE:
                 cell.state = QUEUED
                 self.queue.append(cell)
+
+    def _call(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception:
+            # A callback's error would end the system; it is a bug, so it is said loudly.
+            log.exception("a callback failed", extra={"action": "callback_failed"})

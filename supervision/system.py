@@ -92,7 +92,7 @@ class ActorSystem:
         self.journals: Journals | None = None
         self.settings = settings or Settings()
         self.clock: Clock = clock or SystemClock()
-        self.random = random.Random(seed)  # noqa: S311 - jitter, no secrets
+        self.random = random.Random(seed)
         self.lifecycle = Lifecycle()
         self.observed = True
         self.stopping = False
@@ -132,7 +132,10 @@ class ActorSystem:
             self.nursery.cancel_scope.cancel()
             self.scheduler.close()
             LOOP_THREADS.discard(get_ident())
-        return await self._stack.__aexit__(kind, error, traceback)
+        try:
+            return await self._stack.__aexit__(kind, error, traceback)
+        finally:
+            self.scheduler.release()
 
     @classmethod
     def in_thread(

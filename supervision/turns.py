@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pykka
 import trio
@@ -99,13 +99,13 @@ class PersistentCell(Cell):
         "_effects",
         "_events",
         "_held",
+        "_inc",
         "_key",
         "_lines",
         "_ordinal",
         "_sends",
         "_tries",
         "_unsynced",
-        "_inc",
         "advice",
         "dirty",
         "journal",
@@ -224,7 +224,8 @@ class PersistentCell(Cell):
 
     async def before_ask(self, timeout_s: float | None, key: str | None) -> tuple[float | None, str | None]:
         """An ask inside this turn: before the first emit, behind our own watermark, with a deadline
-        and a key that is the same when the turn is tried again (rule T6)."""
+        and a key that is the same when the turn is tried again (rule T6).
+        """
         if self._events or self._sends:
             msg = f"{self}: expected an ask before the first emit or send of the turn; use send afterwards"
             raise TurnOver(msg)
@@ -304,10 +305,11 @@ class PersistentCell(Cell):
 
     def take_other(self, envelope: Envelope) -> Rest | None:
         """As for every cell; what pykka's messages read is answered behind the watermark (rule T4)."""
-        kind = type(envelope[0])
-        if kind is Tick:
+        message = envelope[0]
+        kind = type(message)
+        if isinstance(message, Tick):
             self.live = self.in_turn = False
-            return self.take_tick(envelope[0])
+            return self.take_tick(message)
         if kind is ActorStop:
             self.live = self.in_turn = False
             return self.terminate("stop requested", envelope)
@@ -315,7 +317,7 @@ class PersistentCell(Cell):
             msg = f"{self}: expected an event to change the state of a persistent actor, got an assignment"
             raise Refused(msg)
         actor = self.actor
-        if kind in (ProxyCall, ProxyGetAttr) or type(actor).on_receive is not pykka.Actor.on_receive:
+        if kind in (ProxyCall, ProxyGetAttr) or self.actor_class.on_receive is not pykka.Actor.on_receive:
             value = actor._handle_receive(envelope[0])  # noqa: SLF001
             if inspect.iscoroutine(value):
                 self.live = False
@@ -372,7 +374,7 @@ class PersistentCell(Cell):
             if self._tries:
                 self._tries.pop((sender, n), None)
         if key is not None and rest:
-            self._remember(key, ts, message, value, error)
+            self._remember(key, ts, cast("Message[Any]", message), value, error)
         if sends:
             self._sends = []
             my_cause = b"%b/%d" % (self.name.encode(), seq)
@@ -382,11 +384,12 @@ class PersistentCell(Cell):
         if reply is not None or sends or n or effects:
             self._held.append((seq, reply, value, error, sends, sender, n, effects))
 
-    def _outcome(self, message: Any, n: int, value: Any, error: BaseException | None) -> bytes:
+    def _outcome(self, message: object, n: int, value: Any, error: BaseException | None) -> bytes:
         """The part of the line that says what came of a keyed message, or why one was refused."""
         rest = b""
         if self._key is not None and (error is None or isinstance(error, Refused)):
             key, digest = self._key
+            message = cast("Message[Any]", message)
             rest = b',"kind":"%b","key":%b,"hash":"%b"' % (
                 message.kind.encode(),
                 json.dumps(key).encode(),
@@ -401,7 +404,7 @@ class PersistentCell(Cell):
         return b'%b,"refused":%b' % (rest, refused.encode())
 
     def _remember(
-        self, key: tuple[str, str], ts: int, message: Any, value: Any, error: BaseException | None
+        self, key: tuple[str, str], ts: int, message: Message[Any], value: Any, error: BaseException | None
     ) -> None:
         if isinstance(error, Refused):
             outcome = Remembered(key[1], ts, message.kind, None, (error.code, str(error)))
@@ -411,7 +414,7 @@ class PersistentCell(Cell):
 
     def _answered(self, envelope: Envelope) -> bool:
         """Answer a message whose idempotency key is remembered, behind the watermark (rule D3)."""
-        message, asked = envelope[0], envelope[5]
+        message, asked = cast("Message[Any] | None", envelope[0]), envelope[5]
         if asked is None or asked.key is None:
             return False
         if not isinstance(message, Message):
@@ -447,7 +450,8 @@ class PersistentCell(Cell):
 
     def _continues(self, envelope: Envelope) -> bool:
         """Whether a message that is not last + 1 counts all the same: in a stream that a repair of
-        the sender has closed there may be gaps (rule D4)."""
+        the sender has closed there may be gaps (rule D4).
+        """
         stream, n = envelope[2], envelope[3]
         sender = self.system.find(sender_of(stream))
         return (
@@ -554,7 +558,7 @@ class PersistentCell(Cell):
             self.end_incarnation()
             self.phase = "recovering"
             self.incarnation += 1
-            self.actor = self.actor_class._make(self)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            self.actor = self.actor_class._make(self)  # pyright: ignore[reportPrivateUsage]
             self.lives = True
             await self._recover_and_start()
         except Exception as failure:  # noqa: BLE001 - the actor can't go on by itself

@@ -1,6 +1,7 @@
 """Understudy: supervised, durable actors for Python, and the agent work system built from them."""
 
 from understudy.protocols import Event, Frozen, Message
+from understudy.protocols.delivery import DeliveryFailed
 from understudy.protocols.errors import (
     ActorBlocked,
     ActorHalted,
@@ -29,13 +30,17 @@ from understudy.protocols.errors import (
     UnknownMessage,
     WouldDeadlock,
 )
-from understudy.protocols.delivery import DeliveryFailed
 from understudy.protocols.lifecycle import Terminated
 from understudy.supervision.actor import Actor
+from understudy.supervision.backoff import Backoff
+from understudy.supervision.child_spec import ChildSpec
+from understudy.supervision.clock import Clock
 from understudy.supervision.futures import Future
 from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.settings import Settings
+from understudy.supervision.strategy import Restart, Strategy
+from understudy.supervision.supervisor import Supervisor
 from understudy.supervision.system import ActorSystem
 
 __all__ = [
@@ -47,6 +52,9 @@ __all__ = [
     "ActorSystem",
     "AskCycle",
     "AskTimeout",
+    "Backoff",
+    "ChildSpec",
+    "Clock",
     "DeliveryFailed",
     "Event",
     "Frozen",
@@ -68,8 +76,11 @@ __all__ = [
     "PersistentActor",
     "Refused",
     "ReplyNotEncodable",
+    "Restart",
     "Settings",
     "Stopping",
+    "Strategy",
+    "Supervisor",
     "Terminated",
     "TurnOver",
     "UnderstudyError",
