@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from understudy.protocols.read_model import MessageRow, TaskRow
+from understudy.protocols.lifecycle import Halt
+from understudy.protocols.read_model import ActorRow, Incident, ManagerRow, MessageRow, TaskRow
 from understudy.protocols.tasks import TaskStatus
 
 
@@ -39,3 +40,41 @@ class CancelAnswer(Answer):
 
     id: str
     status: TaskStatus
+
+
+class ResumedAnswer(Answer):
+    """The actors that go on."""
+
+    resumed: list[str]
+
+
+class ActorPage(Answer):
+    """The actors as they stand."""
+
+    actors: list[ActorRow]
+    next: str | None = None
+
+
+class TaskCounts(Answer):
+    """How many tasks there are of each state."""
+
+    pending: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+
+class ServerStatus(Answer):
+    """The system as its server sees it."""
+
+    state: str
+    version: str
+    halted: list[Halt] = []
+    blocked: list[Halt] = []
+    dead_letters: int = 0
+    manager: ManagerRow = ManagerRow()
+    tasks: TaskCounts = TaskCounts()
+    messages: int = 0
+    schedules: int = 0
+    incidents: list[Incident] = []

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -19,28 +21,43 @@ if TYPE_CHECKING:
     from understudy.cli.settings import LogLevel
 
 LOG_FILE = "logs/app.jsonl"
+_KEPT_RECORDS = 10_000
+_NEVER = logging.CRITICAL + 1
 
 
-def configure(home: Path, level: LogLevel) -> None:
+def configure(home: Path, level: LogLevel) -> Callable[[], None]:
     """Send every log record of the process to the console and to the home's log file.
 
     The console has colours on a terminal only; on a pipe it shows warnings and worse. A line that can't
     be written (a full disk) is dropped: the log is no truth, the journals are.
+
+    Returns:
+        what to call when the home is ours: until then nothing is written there, records are kept.
     """
     logging.raiseExceptions = False
-    path = home / LOG_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr.isatty()
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(level if terminal else "WARNING")
     screen.setFormatter(_formatter(_console_renderer(colors=terminal), "%H:%M:%S"))
-    file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(_formatter(structlog.processors.JSONRenderer(), "iso"))
+    waiting = MemoryHandler(_KEPT_RECORDS, flushLevel=_NEVER, flushOnClose=False)
     root = logging.getLogger()
-    root.handlers[:] = [screen, file]
+    root.handlers[:] = [screen, waiting]
     root.setLevel(level)
     for chatty in ("httpx", "httpcore", "hypercorn.access"):
         logging.getLogger(chatty).setLevel("WARNING")
+
+    def open_file() -> None:
+        path = home / LOG_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, encoding="utf-8")
+        file.setFormatter(_formatter(structlog.processors.JSONRenderer(), "iso"))
+        root.addHandler(file)
+        root.removeHandler(waiting)
+        waiting.setTarget(file)
+        waiting.flush()
+        waiting.close()
+
+    return open_file
 
 
 def _console_renderer(*, colors: bool) -> structlog.dev.ConsoleRenderer:

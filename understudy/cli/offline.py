@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from understudy.actors.projection.fold import NotFolded, fold_line, is_folded
+from understudy.actors.projection.fold import fold_line, is_folded
 from understudy.actors.projection.model import ReadModel
 from understudy.cli import records
 from understudy.protocols.errors import JournalDamaged
@@ -50,9 +50,7 @@ def _fold(look: Look, home: Home, name: str, report: records.JournalReport) -> N
     try:
         for seq, line in records.read_lines(home, name):
             cursor = Cursor(journal=name, incarnation=report.incarnation, seq=seq)
-            try:
-                fold_line(look.model, cursor, line)
-            except NotFolded as error:
-                look.not_folded.append(str(error))
+            if (problem := fold_line(look.model, cursor, line).problem) is not None:
+                look.not_folded.append(problem)
     except JournalDamaged:
         return  # the report has it

@@ -62,16 +62,14 @@ def styled(word: str) -> Text:
     return Text(word, style=_STYLES.get(word, ""))
 
 
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, title: str | None = None
-) -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, header: bool = True) -> Table:
     """A plain table that folds its cells instead of cutting them, for terminals of any width."""
-    made = Table(title=title, box=None, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(box=None, pad_edge=False, show_header=header)
     made.padding = (0, 2, 0, 0)
     for column in columns:
         made.add_column(column, header_style="dim", overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else styled(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return made
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import uuid4
 
 import httpx
 import trio
+from cyclopts import Parameter
+from cyclopts.types import PositiveFloat
 from pydantic import BaseModel
+from rich.text import Text
 
 from understudy.cli.answers import IdAnswer, MessagePage
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit, failure
+from understudy.cli.output import console, print_json
 from understudy.cli.server import address_of, require_server
+from understudy.cli.settings import COMMON, Common, home_path
+from understudy.protocols.read_model import MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-    from understudy.protocols.read_model import MessageRow
 
 T = TypeVar("T")
 
@@ -42,11 +46,37 @@ class Sent(BaseModel):
 
     id: str
     key: str
-    reply: dict[str, object] | None = None
+    reply: MessageRow | None = None
 
 
 class _Lost(Exception):
     """The server went away."""
+
+
+def send(
+    text: Annotated[str, Parameter(help="What to say, `/run COMMAND` and the like too.")],
+    /,
+    *,
+    wait: Annotated[bool, Parameter(negative="", help="Wait for the final reply and print it.")] = False,
+    timeout: Annotated[PositiveFloat, Parameter(help="Seconds to wait for the reply.")] = 600.0,
+    key: Annotated[str | None, Parameter(help="Idempotency key: the same one counts once.")] = None,
+    common: Common = COMMON,
+) -> int:
+    """Say something to the manager. Durable when this returns. Needs a running server.
+
+    With --wait a restart of the server meanwhile does no harm, if it is back within 30 seconds.
+    """
+    home = home_path(common)
+    sent = trio.run(send_input, home, text, key)
+    if wait:
+        if not common.json:
+            console(error=True).print(Text(f"{sent.id} is accepted, waiting for its reply", style="dim"))
+        sent.reply = trio.run(wait_for_reply, home, sent.id, timeout)
+    if common.json:
+        print_json(sent)
+    else:
+        console().print(Text(sent.id if sent.reply is None else sent.reply.text), soft_wrap=True)
+    return Exit.OK
 
 
 async def send_input(home: Path, text: str, key: str | None) -> Sent:

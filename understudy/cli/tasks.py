@@ -136,7 +136,8 @@ def _print_detail(task: TaskDetail) -> None:
         "finished": when(task.finished_at),
         "asked by": task.origin or task.schedule or "",
     }
-    out.print(table(["", ""], [[name, value] for name, value in facts.items() if value]))
+    rows = [[name, value] for name, value in facts.items() if value]
+    out.print(table(["", ""], rows, header=False))
     if task.output is not None and task.output.text:
         cut = ", its end" if task.output.cut else ""
         where = f", more in {task.output.file}" if task.output.file else ""

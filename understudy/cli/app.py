@@ -1,0 +1,94 @@
+"""The `understudy` command: its subcommands, and how errors become messages and exit codes.
+
+cyclopts rather than typer: annotations alone make the options, and shared ones are a dataclass.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, cast
+
+from cyclopts import App, CycloptsError
+
+from understudy.cli.exits import CommandFailed, Exit, Problem, problem_of
+from understudy.cli.output import print_problem
+from understudy.protocols.errors import UnderstudyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BROKEN_PIPE = 141
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - reads files, for --version only
+
+    return version("understudy")
+
+
+app = App(
+    name="understudy",
+    help="Supervised, durable actors and the work system built from them. "
+    "When an actor falls, its understudy takes the stage and knows every line.",
+    version=_version,
+    result_action="return_value",
+)
+# By name, so that a command loads only what it needs: `send` does not wait for the web server's import.
+app.command("understudy.cli.demo:demo", name="demo")
+app.command("understudy.cli.serve:serve", name="serve")
+app.command("understudy.cli.send:send", name="send")
+app.command("understudy.cli.status:status", name="status")
+app.command("understudy.cli.tasks:app", name="tasks")
+app.command("understudy.cli.journal:app", name="journal")
+app.command("understudy.cli.resume:resume", name="resume")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; never raises for what a user can meet.
+
+    Args:
+        arguments: of the command line; the process's own when None.
+
+    Returns:
+        the exit code, see `Exit`.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
+    try:
+        result: object = app(given, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the edge: everything becomes a message and a code
+        problem = _problem(_unwrapped(error))
+        print_problem(problem, as_json=as_json)
+        return problem.exit
+    return result if isinstance(result, int) else int(Exit.OK)
+
+
+def _unwrapped(error: Exception) -> Exception:
+    """The one error inside of nested groups: nurseries wrap also what is alone."""
+    if isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        return _unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
+    return error
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, CommandFailed):
+        return error.problem
+    if isinstance(error, UnderstudyError):
+        return problem_of(error)
+    if isinstance(error, CycloptsError):
+        detail = f"{str(error).rstrip('.')}. `understudy --help` shows the commands"
+        return Problem(title="Usage", detail=detail, code="usage", exit=int(Exit.USAGE))
+    if isinstance(error, OSError):
+        return Problem(title="Failed", detail=str(error), code="os_error")
+    traceback.print_exception(error)
+    detail = f"{type(error).__name__}: {error}. This is a defect of Understudy; the lines above say where"
+    return Problem(title="Unexpected error", detail=detail, code="unexpected")

@@ -1,0 +1,1 @@
+"""`demo`: the main job with a real kill in the middle, and the evidence read from the journals."""

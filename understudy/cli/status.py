@@ -1,0 +1,184 @@
+"""`status`: the whole in one look, from the server, or from the files when none runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import trio
+from pydantic import BaseModel
+from rich.console import Console
+from rich.text import Text
+
+from understudy.cli.answers import ActorPage, ServerStatus, TaskCounts
+from understudy.cli.client import Client, lost
+from understudy.cli.exits import Exit
+from understudy.cli.offline import look_at
+from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.records import JournalReport
+from understudy.cli.server import owner_of, require_home
+from understudy.cli.settings import COMMON, Common, home_path
+from understudy.protocols.lifecycle import Halt
+from understudy.protocols.read_model import ActorRow, Incident, ManagerRow
+
+_ACTORS = 100
+_INCIDENTS = 5
+
+
+class StatusAnswer(BaseModel):
+    """What `status --json` prints.
+
+    Attributes:
+        state: of a running system `ok`, `degraded` or `halted`; `resting` when no server runs,
+            `damaged` when none runs and a journal is damaged.
+        pid: of the process that owns the home, None when nobody does; `address` is where it serves.
+        actors: of a running system; `journals` of a resting one.
+    """
+
+    home: str
+    state: str
+    running: bool
+    pid: int | None = None
+    address: str | None = None
+    halted: list[Halt] = []
+    blocked: list[Halt] = []
+    manager: ManagerRow = ManagerRow()
+    tasks: TaskCounts = TaskCounts()
+    messages: int = 0
+    schedules: int = 0
+    actors: list[ActorRow] = []
+    incidents: list[Incident] = []
+    journals: list[JournalReport] = []
+    not_understood: list[str] = []
+
+
+def status(*, common: Common = COMMON) -> int:
+    """Show what runs, what waits, and what needs a person.
+
+    Exit code 7 when a journal is damaged.
+    """
+    home = home_path(common)
+    owner = owner_of(home)
+    if owner is not None and owner.address is not None:
+        answer = trio.run(_from_server, home, owner.pid, owner.address)
+    else:
+        answer = _from_files(home, None if owner is None else owner.pid)
+    if common.json:
+        print_json(answer)
+    else:
+        _print(answer)
+    damaged = bool(answer.blocked) or any(report.damage for report in answer.journals)
+    return Exit.DAMAGED if damaged else Exit.OK
+
+
+async def _from_server(home: Path, pid: int, address: str) -> StatusAnswer:
+    try:
+        async with Client(address) as client:
+            found = await client.get("/api/status", ServerStatus)
+            actors = await client.get("/api/actors", ActorPage, {"limit": _ACTORS})
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+    fields = found.model_dump(include=set(StatusAnswer.model_fields))
+    return StatusAnswer.model_validate(
+        fields
+        | {"home": str(home), "running": True, "pid": pid, "address": address}
+        | {"actors": [actor.model_dump() for actor in reversed(actors.actors)]}
+    )
+
+
+def _from_files(home: Path, pid: int | None) -> StatusAnswer:
+    look = look_at(require_home(home))
+    return StatusAnswer(
+        home=str(home),
+        state="damaged" if look.damaged else "resting",
+        running=False,
+        pid=pid,
+        manager=look.model.manager,
+        tasks=TaskCounts.model_validate(dict(look.model.counts)),
+        messages=len(look.model.messages),
+        schedules=len(look.model.schedules),
+        journals=look.reports,
+        not_understood=look.not_folded,
+    )
+
+
+def _print(answer: StatusAnswer) -> None:
+    out = console()
+    counts = ", ".join(f"{count} {state}" for state, count in answer.tasks if count) or "none"
+    manager = f"runs {answer.manager.run}" if answer.manager.run else "idle"
+    waiting = f", {answer.manager.waiting} wake events wait" if answer.manager.waiting else ""
+    facts: list[list[str | Text]] = [
+        ["home", answer.home],
+        ["state", styled(answer.state)],
+        ["server", _server(answer)],
+        ["manager", manager + waiting],
+        ["tasks", counts],
+        ["messages", str(answer.messages)],
+        ["schedules", str(answer.schedules)],
+    ]
+    out.print(table(["", ""], facts, header=False))
+    _print_needs(out, answer)
+    if answer.actors:
+        out.print()
+        out.print(_actors(out, answer.actors))
+    if answer.journals:
+        out.print()
+        rows = [[one.journal, styled(one.state), str(one.lines)] for one in answer.journals]
+        out.print(table(["journal", "state", "turns"], rows))
+    for incident in answer.incidents[:_INCIDENTS]:
+        out.print(
+            Text(f"{when(incident.at)} {incident.actor}: {incident.kind}: {incident.text}", style="dim")
+        )
+
+
+def _server(answer: StatusAnswer) -> str:
+    if answer.address is not None:
+        return f"{answer.address}, process {answer.pid}"
+    if answer.pid is not None:
+        return f"process {answer.pid} has the home, but does not listen (yet)"
+    return "none runs; this is what the files say"
+
+
+def _print_needs(out: Console, answer: StatusAnswer) -> None:
+    """What needs a person, with what to do."""
+    for halt in [*answer.halted, *answer.blocked]:
+        out.print(
+            Text.assemble((f"{halt.actor}: ", "bold red"), f"{halt.error}. {halt.advice}"), soft_wrap=True
+        )
+    for report in answer.journals:
+        if report.damage is not None:
+            found = report.damage
+            where = f"{found.file}, line {found.line}, offset {found.offset}: {found.reason}"
+            advice = f"Look at it with `understudy journal verify {report.journal}`"
+            out.print(
+                Text.assemble((f"{report.journal}: ", "bold red"), f"{where}. {advice}"), soft_wrap=True
+            )
+    for line in answer.not_understood[:_INCIDENTS]:
+        out.print(Text(f"not understood: {line}", style="yellow"), soft_wrap=True)
+
+
+def _actors(out: Console, actors: list[ActorRow]) -> object:
+    if out.width < NARROW:
+        rows = [[one.name, styled(one.phase), str(one.restarts)] for one in actors]
+        return table(["actor", "phase", "restarts"], rows)
+    depth = _depths(actors)
+    wide = [
+        [
+            "  " * depth[one.name] + one.name,
+            styled(one.phase),
+            str(one.mailbox),
+            str(one.restarts),
+            "-" if one.watermark is None else str(one.watermark),
+            one.problem or one.last_failure or "",
+        ]
+        for one in actors
+    ]
+    return table(["actor", "phase", "mailbox", "restarts", "turns", "last failure"], wide)
+
+
+def _depths(actors: list[ActorRow]) -> dict[str, int]:
+    """How deep each actor hangs; parents come before their children."""
+    depth: dict[str, int] = {}
+    for one in actors:
+        depth[one.name] = depth[one.parent] + 1 if one.parent in depth else 0
+    return depth
