@@ -340,7 +340,8 @@ class PersistentCell(Cell):
             value = outgoing(message, value)
         key = self._key
         rest = b"" if key is None and error is None else self._outcome(message, n, value, error)
-        told, sends, effects = self._events, self._sends, self._effects
+        # An empty list must not be held: it is the next turn's, whose sends would leave with this one's.
+        told, sends, effects = self._events, self._sends or _NO_SENDS, self._effects or _NO_EFFECTS
         self.live = self.in_turn = False
         self._key = None
         if effects:
