@@ -107,8 +107,7 @@ class CronActor(PersistentActor[CronState]):
         self._wait_for(schedule_id)
         return ScheduleAccepted(id=schedule_id, next_at=next_at)
 
-    def reserve_schedule_id(self, message: ReserveScheduleId) -> ScheduleAccepted:
-        del message
+    def reserve_schedule_id(self, _message: ReserveScheduleId) -> ScheduleAccepted:
         schedule_id = f"sched-{self.state.next_schedule}"
         self.emit(ScheduleIdReserved(id=schedule_id))
         return ScheduleAccepted(id=schedule_id)
@@ -140,8 +139,7 @@ class CronActor(PersistentActor[CronState]):
         newest_first = reversed(self.state.schedules.values())
         return ScheduleList(schedules=tuple(self._view(one, message.next_runs) for one in newest_first))
 
-    def cron_tick(self, message: CronTick) -> None:
-        del message
+    def cron_tick(self, _message: CronTick) -> None:
         self._armed_at = None
         self._fire_due()
 

@@ -154,8 +154,7 @@ class ManagerActor(PersistentActor[ManagerState]):
         if run is not None and (run.id, run.attempt) == (message.run, message.attempt):
             self._start(run, run.attempt + 1)
 
-    def get_manager_status(self, message: GetManagerStatus) -> ManagerStatus:
-        del message
+    def get_manager_status(self, _message: GetManagerStatus) -> ManagerStatus:
         run = self.state.run
         return ManagerStatus(
             run=run.id if run else None,

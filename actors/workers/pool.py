@@ -79,6 +79,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         grace_s: float = 5.0,
     ) -> None:
         super().__init__()
+        home = self.system.home
+        assert home is not None, "a persistent actor's system has a home"
+        self._home = home.path
         if limit < 1:
             raise ValueError(f"expected a limit of at least 1 attempt at once, got {limit}")
         self._limit = limit
@@ -91,9 +94,8 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     async def on_start(self) -> None:
         """End what is left of earlier attempts, then put their tasks back: never two at once (H1)."""
-        home = self.system.home.path
         if "shell" not in self._executors:
-            folder = home / "work"
+            folder = self._home / "work"
             folder.mkdir(exist_ok=True)
             self._executors["shell"] = ShellExecutor(self.system.processes, folder)
         await self._end_leftovers()
@@ -138,8 +140,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             self._finish(task, "failed", self._unknown_executor(spec.executor), "runtime")
         return TaskAccepted(id=task_id)
 
-    def reserve_task_id(self, message: ReserveTaskId) -> TaskAccepted:
-        del message
+    def reserve_task_id(self, _message: ReserveTaskId) -> TaskAccepted:
         task_id = f"task-{self.state.next_task}"
         self.emit(TaskIdReserved(id=task_id))
         return TaskAccepted(id=task_id)
@@ -271,7 +272,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                 number=task.attempts,
                 command=task.spec.command,
                 grace_s=self._grace_s,
-                capture=Capture(self.system.home.path, f"state/output/{task.id}-{task.attempts}.log"),
+                capture=Capture(self._home, f"state/output/{task.id}-{task.attempts}.log"),
             )
             self._running[task.id] = attempt
             executor = self._executors[task.spec.executor]

@@ -1,0 +1,88 @@
+"""The cast under its supervisor: how `serve` starts it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from understudy.actors.cron.times import find_zone, machine_zone
+from understudy.actors.registry import CAST, Role
+from understudy.protocols.errors import Refused
+from understudy.supervision.child_spec import ChildSpec
+from understudy.supervision.strategy import Strategy
+from understudy.supervision.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from understudy.supervision.reference import ActorRef
+    from understudy.supervision.system import ActorSystem
+
+STOP_TIMEOUT_S = 20.0
+"""Time for the pool to end its processes: politely, then not."""
+
+
+class CastConfig(BaseModel):
+    """How the cast runs. All times in seconds.
+
+    Attributes:
+        timezone: IANA name of the home's zone: schedules without one, `/at 18:00`, the history's days.
+        concurrency: attempts at once.
+        grace_s: how long a canceled or overdue command has between SIGTERM and SIGKILL.
+        reruns: how often a task is run again because the runtime went down under it.
+        run_failures: attempts of a run that may fail before its inputs get fallback replies.
+        run_retry_s: wait before the second of them, doubled each time.
+        run_timeout_s: an attempt that takes longer has failed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timezone: str = Field(default_factory=machine_zone)
+    concurrency: int = Field(default=4, ge=1, le=1000)
+    grace_s: float = Field(default=5.0, ge=0)
+    reruns: int = Field(default=5, ge=0)
+    run_failures: int = Field(default=3, ge=1)
+    run_retry_s: float = Field(default=1.0, ge=0)
+    run_timeout_s: float = Field(default=600.0, gt=0)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            find_zone(name)
+        except Refused as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    def arguments(self) -> dict[str, dict[str, Any]]:
+        """What each actor of the cast is made with, by name."""
+        return {
+            "projection": {"timezone": self.timezone},
+            "manager": {
+                "timezone": self.timezone,
+                "failures": self.run_failures,
+                "retry_delay_s": self.run_retry_s,
+                "run_timeout_s": self.run_timeout_s,
+            },
+            "cron": {"timezone": self.timezone},
+            "workers": {"limit": self.concurrency, "grace_s": self.grace_s, "reruns": self.reruns},
+        }
+
+
+async def start_cast(system: ActorSystem, config: CastConfig | None = None) -> ActorRef[Supervisor]:
+    """Start the cast under a supervisor named `cast`; returns when each is recovered.
+
+    One whose journal is damaged or can't be written is left alone, and the others run.
+
+    Raises:
+        Escalated: an actor failed at its start again and again.
+        NameTaken: the system has an actor of one of these names.
+    """
+    arguments = (config or CastConfig()).arguments()
+    children = tuple(_child(role, arguments.get(role.name, {})) for role in CAST)
+    return await system.spawn(
+        Supervisor, name="cast", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=5, period_s=30.0
+    )
+
+
+def _child(role: Role, arguments: dict[str, Any]) -> ChildSpec:
+    return ChildSpec(name=role.name, actor=role.actor, arguments=arguments, stop_timeout_s=STOP_TIMEOUT_S)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from understudy.actors.cron import times
+from understudy.protocols.errors import Refused
+from understudy.protocols.schedules import ScheduleSpec
+
+ZURICH = times.find_zone("Europe/Zurich")
+
+
+def at(text: str) -> float:
+    """An ISO time of Zurich as seconds since the epoch."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZURICH).timestamp()
+
+
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize(
+    ("expression", "after", "expected"),
+    [
+        ("*/5 * * * *", "2026-11-20T10:01:00", "2026-11-20T10:05:00"),
+        ("*/5 * * * *", "2026-11-20T10:05:00", "2026-11-20T10:10:00"),
+        ("*/5 * * * *", "2026-11-20T10:04:59.999", "2026-11-20T10:05:00"),
+        ("0 7 * * 1-5", "2026-11-20T07:00:01", "2026-11-23T07:00:00"),
+        ("0 0 29 2 *", "2026-11-20T10:00:00", "2028-02-29T00:00:00"),
+        ("30 2 * * *", "2027-03-27T12:00:00", "2027-03-28T03:00:00"),
+    ],
+)
+def test_the_next_due_time_is_read_in_the_zone(expression: str, after: str, expected: str) -> None:
+    """Strictly later than `after`, on the wall clock of the zone, a spring gap included."""
+    assert at(expected) == times.next_due(expression, ZURICH, at(after))
+
+
+@pytest.mark.parametrize("now", ["2026-11-20T10:05:00", "2026-11-20T10:05:00.7", "2026-11-20T10:09:59.9"])
+def test_the_last_due_time_is_not_later_than_now(now: str) -> None:
+    """Also when a due time is less than a second away."""
+    assert at("2026-11-20T10:05:00") == times.last_due("*/5 * * * *", ZURICH, at(now))
+
+
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "",
+        "nonsense",
+        "61 * * * *",
+        "* * * *",
+        "* * * * * *",
+        "0 0 30 2 *",
+        "R * * * *",
+        "H * * * *",
+        "@reboot",
+    ],
+)
+def test_a_bad_expression_is_refused_with_its_text(expression: str) -> None:
+    """Also a date that never comes, found when the schedule is made and not at its first firing."""
+    with pytest.raises(Refused, match="expected a cron expression") as caught:
+        times.first_due(ScheduleSpec(title="x", cron=expression, command=("true",)), ZURICH, at("2026-11-20"))
+    assert repr(expression) in str(caught.value)
+
+
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../etc/passwd", "Europe"])
+def test_an_unknown_zone_is_refused(name: str) -> None:
+    """With a hint at what a zone looks like."""
+    with pytest.raises(Refused, match="expected an IANA time zone such as Europe/Zurich"):
+        times.find_zone(name)
+
+
+@pytest.mark.req("CR-1")
+def test_a_single_time_that_is_past_is_refused() -> None:
+    """The text has both times."""
+    spec = ScheduleSpec(title="x", at=datetime(2026, 11, 20, 9, 0, tzinfo=UTC), command=("true",))
+    with pytest.raises(
+        Refused, match=r"expected a time to come, got 2026-11-20 10:00:00 CET; it is .* 10:00:01"
+    ):
+        times.first_due(spec, ZURICH, at("2026-11-20T10:00:01"))
+
+
+def test_a_single_time_without_a_zone_is_read_in_the_schedules() -> None:
+    """So that `18:00` means what the wall clock shows."""
+    spec = ScheduleSpec(title="x", at=datetime(2026, 11, 20, 18, 0), command=("true",))  # noqa: DTZ001
+    assert at("2026-11-20T18:00:00") == times.first_due(spec, ZURICH, at("2026-11-20T10:00:00"))
+
+
+def test_next_runs_go_on_from_the_first() -> None:
+    """As many as asked for; one for a single time."""
+    spec = ScheduleSpec(title="x", cron="0 * * * *", command=("true",))
+    first = at("2026-11-20T11:00:00")
+    assert (first, first + 3600, first + 7200) == times.next_runs(spec, ZURICH, first, 3)
+    assert times.next_runs(spec, ZURICH, first, 0) == ()
+    once = ScheduleSpec(title="x", at=datetime(2026, 11, 20, 18, 0, tzinfo=UTC), command=("true",))
+    assert (first,) == times.next_runs(once, ZURICH, first, 3)
+
+
+def test_the_machines_zone_is_one_that_can_be_found() -> None:
+    """Whatever this machine is set to."""
+    assert times.find_zone(times.machine_zone()).key == times.machine_zone()
