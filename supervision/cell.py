@@ -51,6 +51,10 @@ ABANDON_S = 1.0
 """Time that a cancelled turn has to end before its actor is stopped without it."""
 
 
+class TurnCancelled(OutcomeUnknown):
+    """`cancel_turn` ended this cell's own turn; who asked gets a plain `OutcomeUnknown`."""
+
+
 class Cell:
     """See the module. `phase` is the life as people see it, `state` the place in the scheduler."""
 
@@ -175,7 +179,7 @@ class Cell:
         """Answer an envelope that will not be handled, since the actor has stopped."""
         message, reply = envelope[0], envelope[1]
         if reply is None:
-            self.dead_letter(envelope, "the actor has stopped")
+            self.dead_letter(envelope, str(self.stopped_error()))
         elif isinstance(message, ActorStop):
             reply.resolve(False)  # noqa: FBT003 - pykka's answer: it was dead already
         else:
@@ -192,7 +196,8 @@ class Cell:
 
     async def wait_for_room(self) -> None:
         """Until the mailbox is below half of its bound, or the actor has stopped."""
-        while len(self.inbox) + self.inbox.foreign >= self.bound and self.state != STOPPED:
+        inbox = self.inbox
+        while len(inbox) + inbox.foreign >= self.bound and self.state != STOPPED and self.problem is None:
             waiter = TaskReply()
             if self.room is None:
                 self.room = []
@@ -271,6 +276,9 @@ class Cell:
         self.enter_turn(envelope)
         try:
             value = await self.in_scope(coroutine)
+        except TurnCancelled as error:  # cut by a stop, which goes on: no failure of the actor
+            if (reply := envelope[1]) is not None:
+                reply.resolve(None, OutcomeUnknown(str(error)))
         except Exception as error:  # noqa: BLE001 - see step
             self.failed(envelope, error)
         except BaseException as error:
@@ -286,15 +294,15 @@ class Cell:
         current_turn.set(self)
         turn_chain.set((*(asked.chain if asked is not None else ()), self.name))
 
-    async def before_ask(self, timeout_s: float | None, key: str | None) -> tuple[float | None, str | None]:
-        """What an ask inside a turn of this actor waits for and carries; see `PersistentCell`."""
-        return timeout_s, key
+    async def before_ask(self, timeout_s: float | None) -> tuple[float | None, str | None]:
+        """What an ask inside a turn of this actor waits for; its deadline and its key."""
+        return timeout_s, None
 
     async def in_scope(self, coroutine: Awaitable[Any]) -> Any:
         """Await `coroutine` so that `cancel_turn` ends it.
 
         Raises:
-            OutcomeUnknown: the turn was cancelled.
+            TurnCancelled: the turn was cancelled.
         """
         with trio.CancelScope() as scope:
             self._turn_scope = scope
@@ -303,7 +311,7 @@ class Cell:
             finally:
                 self._turn_scope = None
         msg = f"{self}: the turn was cancelled ({self.stop_reason or 'deadline'})"
-        raise OutcomeUnknown(msg)
+        raise TurnCancelled(msg)
 
     def cancel_turn(self) -> None:
         """Cancel the async turn that runs, if any."""
@@ -638,27 +646,40 @@ class Cell:
 
     # -- what an actor asks of its cell
 
-    def effect(self, call: Callable[[], None]) -> None:
-        """Something that leaves the actor: at once here, at the watermark in a persistent turn (T4)."""
+    def effect(self, call: Callable[[], object], undo: Callable[[], object] | None = None) -> None:
+        """Something that leaves the actor: at once here, at the watermark in a persistent turn (T4).
+
+        `undo` is called instead of `call` when that turn is discarded.
+        """
+        del undo
         call()
 
     def start_timer(
         self, name: str, message: Message[Any], *, delay_s: float, period_s: float | None
     ) -> None:
-        """See `Actor.start_timer`."""
+        """See `Actor.start_timer`. The name is taken now and given back when the turn is discarded."""
         if type(message) not in self.handlers:
             raise self.unknown_message(message)
         self.cancel_timer(name)
         if self.timers is None:
             self.timers = {}
-        timer = self.timers[name] = ActorTimer(name, message, period_s)
+        timers, timer = self.timers, ActorTimer(name, message, period_s)
+        timers[name] = timer
         due = self.system.clock.monotonic() + max(delay_s, 0.0)
-        self.effect(lambda: self._arm(timer, due))
+        self.effect(lambda: self._arm(timer, due), undo=lambda: timers.pop(name, None))
 
     def cancel_timer(self, name: str) -> None:
-        """See `Actor.cancel_timer`."""
-        if self.timers is not None and (timer := self.timers.pop(name, None)) is not None:
-            timer.cancel()
+        """See `Actor.cancel_timer`. It does not tick from now on, unless the turn is discarded."""
+        timers = self.timers
+        if timers is None or (timer := timers.pop(name, None)) is None:
+            return
+        timer.cancelled = True
+
+        def undo() -> None:
+            timer.cancelled = False
+            timers[name] = timer
+
+        self.effect(timer.cancel, undo=undo)
 
     def _arm(self, timer: ActorTimer, due: float) -> None:
         if timer.cancelled:
@@ -679,13 +700,15 @@ class Cell:
     ) -> BackgroundTask:
         """See `Actor.start_task`."""
         task = BackgroundTask(self, name or getattr(function, "__name__", "task"))
-        if self.tasks is None:
-            self.tasks = set()
-        self.tasks.add(task)
-        nursery = self.system.nursery
-        self.effect(
-            lambda: self.scheduler.context.copy().run(nursery.start_soon, task.run, function, arguments)
-        )
+
+        def start() -> None:
+            if self.tasks is None:
+                self.tasks = set()
+            self.tasks.add(task)
+            nursery = self.system.nursery
+            self.scheduler.context.copy().run(nursery.start_soon, task.run, function, arguments)
+
+        self.effect(start)
         return task
 
     def task_failed(self, task: BackgroundTask, error: Exception) -> None:

@@ -222,20 +222,22 @@ def send_again(sender: PersistentCell, receiver: PersistentCell) -> None:
     Raises:
         JournalDamaged: the receiver has consumed what the sender's journal does not hold.
     """
+    current, mine = sender.outbox.stream, sender.outbox.boxes.get(receiver.name)
+    consumed, sent = receiver.last_of.get(current, 0), 0 if mine is None else mine.next - 1
+    if consumed > sent:
+        raise JournalDamaged(
+            str(sender.journal.folder),
+            0,
+            0,
+            f"expected number {consumed} to {receiver.name}, which that one has consumed, "
+            f"got only {sent}: lines are missing",
+        )
     for stream, box in sender.outbox.streams_to(receiver.name):
         last = receiver.last_of.get(stream, 0)
-        if last >= box.next:
-            raise JournalDamaged(
-                str(sender.journal.folder),
-                0,
-                0,
-                f"expected number {last} to {receiver.name}, which that one has consumed, "
-                f"got only {box.next - 1}: lines are missing",
-            )
         receiver.when_durable(lambda box=box, last=last: box.acknowledge(last))
         missing = [waiting for waiting in box.waiting if waiting.n > last]
         first = missing[0].n if missing else box.next
-        if first > last + 1 and stream == sender.outbox.stream:
+        if first > last + 1 and stream == current:
             log.error(
                 "%s: messages %d to %d of %s are gone with lines of its journal",
                 receiver,

@@ -17,6 +17,7 @@ from understudy.protocols.errors import (
     AskCycle,
     AskTimeout,
     InvalidMessage,
+    NotPersistent,
     WouldDeadlock,
 )
 from understudy.supervision.futures import Future, TaskReply, ThreadReply
@@ -164,6 +165,7 @@ class ActorRef(pykka.ActorRef[A]):
             AskTimeout: no reply in time; the message may still be handled.
             ActorStopped: the actor has stopped, or stopped before it handled the message.
             KeyReused: the key came before with another message.
+            NotPersistent: a key, and an actor without a journal.
             OutcomeUnknown: the turn was dropped before it was durable.
             Exception: what the handler raised.
         """
@@ -172,7 +174,7 @@ class ActorRef(pykka.ActorRef[A]):
         if turn is not None:
             return await self._ask_from_turn(turn, message, timeout_s, key)
         reply = TaskReply()
-        asked = None if key is None else Asked(checked_key(key), ())
+        asked = None if key is None else Asked(self._usable_key(key), ())
         return await self._ask((message, reply, "", 0, b"", asked), reply, cell, timeout_s)
 
     async def _ask(self, envelope: Envelope, reply: TaskReply, cell: Cell, timeout_s: float | None) -> Any:
@@ -212,7 +214,8 @@ class ActorRef(pykka.ActorRef[A]):
             path = " → ".join((*chain, cell.name))
             msg = f"expected an actor that does not wait for {turn}, got {cell}: {path}; use send instead"
             raise AskCycle(msg)
-        timeout_s, key = await turn.before_ask(timeout_s, key)
+        timeout_s, turn_key = await turn.before_ask(timeout_s)
+        key = self._usable_key(key) if key is not None else turn_key if cell.persistent else None
         reply = TaskReply()
         return await self._ask((message, reply, "", 0, b"", Asked(key, chain)), reply, cell, timeout_s)
 
@@ -220,6 +223,8 @@ class ActorRef(pykka.ActorRef[A]):
     def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
     @overload
     def ask(self, message: Message[R], *, block: Literal[True] = True, timeout: float | None = None) -> R: ...
+    @overload
+    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
     @overload
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any: ...
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
@@ -245,7 +250,7 @@ class ActorRef(pykka.ActorRef[A]):
         """A blocking ask with an idempotency key, from a foreign thread; see `ask_async`."""
         self._off_loop("ask_with_key")
         reply = ThreadReply()
-        self._cell.scheduler.post(self._cell, (message, reply, "", 0, b"", Asked(checked_key(key), ())))
+        self._cell.scheduler.post(self._cell, (message, reply, "", 0, b"", Asked(self._usable_key(key), ())))
         return reply.wait(timeout)
 
     @overload
@@ -265,6 +270,16 @@ class ActorRef(pykka.ActorRef[A]):
         future: Future[bool] = Future()
         self._submit((ActorStop(), future, "", 0, b"", None))
         return future.get(timeout=timeout) if block else future
+
+    def _usable_key(self, key: str) -> str:
+        """An idempotency key that this actor can keep: 1 to 256 characters, in a journal."""
+        if not 0 < len(key) <= 256:  # noqa: PLR2004
+            msg = f"expected an idempotency key of 1 to 256 characters, got {len(key)}"
+            raise InvalidMessage(msg)
+        if not self._cell.persistent:
+            msg = f"expected a persistent actor for a message with an idempotency key, got {self._cell}"
+            raise NotPersistent(msg)
+        return key
 
     def _submit(self, envelope: Envelope) -> None:
         """Put an envelope with a future into the mailbox; what goes wrong goes into the future."""
@@ -292,14 +307,6 @@ class ActorRef(pykka.ActorRef[A]):
         if get_ident() == self._cell.scheduler.ident:
             msg = f"expected another thread than the loop's for {what} of {self._cell}: await the async form"
             raise WouldDeadlock(msg)
-
-
-def checked_key(key: str) -> str:
-    """An idempotency key that can be kept: 1 to 256 characters."""
-    if not 0 < len(key) <= 256:  # noqa: PLR2004
-        msg = f"expected an idempotency key of 1 to 256 characters, got {len(key)}"
-        raise InvalidMessage(msg)
-    return key
 
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ _ATOMS = (type(None), int, str, float, bool, bytes)
 # seq, reply, value, error, sends, the durable sender and its n, effects: what leaves when the watermark
 # reaches seq (rule T4). A plain tuple, as for Envelope.
 Held = tuple[
-    int, "Reply | None", Any, "BaseException | None", "list[Sent]", str, int, "list[Callable[[], None]]"
+    int, "Reply | None", Any, "BaseException | None", "list[Sent]", str, int, "list[Callable[[], object]]"
 ]
 
 
@@ -105,6 +105,7 @@ class PersistentCell(Cell):
         "_ordinal",
         "_sends",
         "_tries",
+        "_undo",
         "_unsynced",
         "advice",
         "dirty",
@@ -148,7 +149,8 @@ class PersistentCell(Cell):
         self._bytes = 0  # of lines since the last snapshot
         self._events: list[bytes] = []
         self._sends: list[Sent] = []
-        self._effects: list[Callable[[], None]] = []
+        self._effects: list[Callable[[], object]] = []
+        self._undo: list[Callable[[], object]] = []
         self._lines: list[bytes] = []
         self._held: deque[Held] = deque()
         self._unsynced: deque[tuple[int, bytes]] = deque()
@@ -215,24 +217,24 @@ class PersistentCell(Cell):
         )
         self._sends.append(Sent(name, n, message, data))
 
-    def effect(self, call: Callable[[], None]) -> None:
+    def effect(self, call: Callable[[], object], undo: Callable[[], object] | None = None) -> None:
         """In a turn, `call` waits for the watermark (rule T4); outside of one it happens now."""
         if self.in_turn:
             self._effects.append(call)
+            if undo is not None:
+                self._undo.append(undo)
         else:
             call()
 
-    async def before_ask(self, timeout_s: float | None, key: str | None) -> tuple[float | None, str | None]:
+    async def before_ask(self, timeout_s: float | None) -> tuple[float | None, str | None]:
         """An ask inside this turn: before the first emit, behind our own watermark, with a deadline
-        and a key that is the same when the turn is tried again (rule T6).
-        """
+        and a key that is the same when the turn is tried again (rule T6)."""
         if self._events or self._sends:
             msg = f"{self}: expected an ask before the first emit or send of the turn; use send afterwards"
             raise TurnOver(msg)
         await self.journal.settled()
         self._ordinal += 1
-        if key is None and self._cause:
-            key = f"{self.name}/{self._cause.decode()}/{self._ordinal}"
+        key = f"{self.name}/{self._cause.decode()}/{self._ordinal}" if self._cause else None
         return timeout_s or self.system.settings.ask_timeout_s, key
 
     def step(self) -> Rest | None:  # noqa: C901, PLR0912 - the hot loop: a call per message costs a tenth
@@ -290,7 +292,7 @@ class PersistentCell(Cell):
     async def finish_async(self, coroutine: Awaitable[Any], envelope: Envelope) -> None:
         """As for every cell; the turn ends in a line, or is discarded (rule T7)."""
         self.enter_turn(envelope)
-        self._cause = envelope[4]
+        self._cause = envelope[4] if envelope[3] else b""
         self._ordinal = 0
         try:
             self.end(envelope, await self.in_scope(coroutine))
@@ -345,7 +347,7 @@ class PersistentCell(Cell):
         self.live = self.in_turn = False
         self._key = None
         if effects:
-            self._effects = []
+            self._effects, self._undo = [], []
         if not (told or sends or n or rest):
             self._leave(reply, value, error, effects)
             return
@@ -436,7 +438,11 @@ class PersistentCell(Cell):
         return True
 
     def _leave(
-        self, reply: Reply | None, value: Any, error: BaseException | None, effects: list[Callable[[], None]]
+        self,
+        reply: Reply | None,
+        value: Any,
+        error: BaseException | None,
+        effects: list[Callable[[], object]],
     ) -> None:
         """Something without a line of its own leaves: now, or when all that it saw is durable."""
         if reply is None and not effects:
@@ -445,7 +451,7 @@ class PersistentCell(Cell):
             if reply is not None:
                 reply.resolve(value, error)
             for effect in effects:
-                effect()
+                self._happen(effect)
         else:
             self._held.append((self.seq, reply, value, error, _NO_SENDS, "", 0, effects))
 
@@ -472,6 +478,7 @@ class PersistentCell(Cell):
     def failed(self, envelope: Envelope, error: Exception) -> None:
         """A turn failed: before an emit nothing changed, later it is discarded (rules T3, T5)."""
         message, reply, sender, n = envelope[:4]
+        key = self._key if isinstance(error, Refused) else None
         touched = self._drop_turn()
         if self.problem is not None or self.stop_reason is not None:
             if reply is not None:
@@ -491,11 +498,13 @@ class PersistentCell(Cell):
             self.dirty = True
             if self.signals is None:
                 self.signals = deque()
-            self.signals.appendleft(lambda: self._rebuild(envelope, error, retry=retry))
+            self.signals.appendleft(lambda: self._rebuild(envelope, error, key, retry=retry))
         else:
-            self._settle(envelope, error, retry=retry)
+            self._settle(envelope, error, key, retry=retry)
 
-    def _settle(self, envelope: Envelope, error: Exception, *, retry: bool) -> None:
+    def _settle(
+        self, envelope: Envelope, error: Exception, key: tuple[str, str] | None, *, retry: bool
+    ) -> None:
         """The state is as before the message: try it again later, or be done with it."""
         sender, n = envelope[2], envelope[3]
         if retry:
@@ -507,6 +516,7 @@ class PersistentCell(Cell):
             self._tell_sender(envelope, error)
         if envelope[1] is None:
             self.dead_letter(envelope, f"{type(error).__name__}: {error}")
+        self._key = key
         self.end(envelope, None, error)
 
     def _tell_sender(self, envelope: Envelope, error: Exception) -> None:
@@ -516,13 +526,16 @@ class PersistentCell(Cell):
         if sender is None or DeliveryFailed not in sender.handlers:
             return
         self.live = True
-        self.send(
-            self.actor,
-            sender.name,
-            DeliveryFailed(
-                actor=self.name, message=type(message).__name__, cause=cause.decode(), error=str(error)
-            ),
-        )
+        try:
+            self.send(
+                self.actor,
+                sender.name,
+                DeliveryFailed(
+                    actor=self.name, message=type(message).__name__, cause=cause.decode(), error=str(error)
+                ),
+            )
+        except UnderstudyError as problem:
+            log.warning("%s can't be told: %s", sender, problem, extra={"action": "sender_not_told"})
 
     def _pause(self, delay_s: float) -> None:
         """Take no message for a while: the one that failed is tried again in its place."""
@@ -542,7 +555,9 @@ class PersistentCell(Cell):
         for sent in reversed(self._sends):
             if sent.n:
                 self.outbox.box(sent.to).next = sent.n
-        self._events, self._sends, self._effects = [], [], []
+        for undo in reversed(self._undo):
+            undo()
+        self._events, self._sends, self._effects, self._undo = [], [], [], []
         self._key = None
         self.live = self.in_turn = False
         return touched
@@ -552,7 +567,9 @@ class PersistentCell(Cell):
         self.dirty = self._drop_turn()
         super().interrupted(envelope, error)
 
-    async def _rebuild(self, envelope: Envelope, error: Exception, *, retry: bool) -> None:
+    async def _rebuild(
+        self, envelope: Envelope, error: Exception, key: tuple[str, str] | None, *, retry: bool
+    ) -> None:
         """A new incarnation from the journal, by the code of recovery (rule T3)."""
         try:
             await self._hook_failure(error)
@@ -570,7 +587,7 @@ class PersistentCell(Cell):
             return
         self.opened()
         if self.stop_reason is None:
-            self._settle(envelope, error, retry=retry)
+            self._settle(envelope, error, key, retry=retry)
         self.flush_lines()
 
     async def _hook_failure(self, error: Exception) -> None:
@@ -628,11 +645,9 @@ class PersistentCell(Cell):
             return
         envelope: Envelope = (Start(), None, "", 0, b"start/%d" % self.incarnation, None)
         self.enter_turn(envelope)
-        self._cause = envelope[4]
         self.live = self.in_turn = True
         await self.in_scope(call_hook(self.actor.on_start))
         self.end(envelope, None)
-        self._cause = b""
         self.flush_lines()
 
     def suspend(self) -> None:
@@ -792,7 +807,7 @@ class PersistentCell(Cell):
             for sent in sends:
                 self._dispatch(sent, seq)
             for effect in effects:
-                effect()
+                self._happen(effect)
             if n:
                 sender = find(stream if "~" not in stream else sender_of(stream))
                 if isinstance(sender, PersistentCell):
@@ -803,6 +818,12 @@ class PersistentCell(Cell):
             self.system.journal_grew(self.name, last, data)
         if self.state == PAUSED and self.open:
             self.scheduler.ready(self)
+
+    def _happen(self, effect: Callable[[], object]) -> None:
+        try:
+            effect()
+        except Exception as error:  # noqa: BLE001 - the line is durable: what follows from it still leaves
+            self.fail(error, "an effect")
 
     def _dispatch(self, sent: Sent, seq: int) -> None:
         receiver = self.system.find(sent.to)
