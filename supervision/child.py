@@ -29,10 +29,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """What a child needs of the one that started it: `aside` runs what may block, off the loop."""
+    """What a child needs of the one that started it.
+
+    Attributes:
+        aside: runs what may block, off the loop.
+        end_stragglers: ends what carries an attempt's mark and is in no child's group.
+    """
 
     post: Post
     aside: Callable[[Callable[[], bool]], Awaitable[bool]]
+    end_stragglers: Callable[[str], Awaitable[object]]
     on_gone: Callable[[Child], None]
 
 
@@ -111,8 +117,9 @@ class Child:
     async def end(self, grace_s: float = 5.0) -> None:
         """End the whole group: SIGTERM, up to `grace_s`, SIGKILL; returns when it is gone.
 
-        Cancelled, it sends the SIGKILL at once. A second call, or one after the exit, is harmless;
-        it works also when the leader is gone and others of its group are not.
+        Then it ends those of the same attempt that had left the group (setsid). Cancelled, it sends
+        the SIGKILL at once. A second call, or one after the end, does nothing; it works also when
+        the leader is gone and others of its group are not.
         """
         self._output.drop_rather_than_wait()  # a child that is blocked in a write can't clean up
         if self._gone.is_set():
@@ -132,6 +139,7 @@ class Child:
                 "process %d of %s is still there after SIGKILL", self.pid, self.mark,
                 extra={"action": "process.unkillable", "pid": self.pid, "mark": self.mark},
             )  # fmt: skip
+        await self._upkeep.end_stragglers(self.mark)
 
     def kill(self) -> None:
         """Send SIGKILL to the whole group, now."""

@@ -37,7 +37,12 @@ class Processes:
     def __init__(self, home: Path, post: Post) -> None:
         self._home = home.resolve()
         self._thread = SpawnThread(post)
-        self._upkeep = Upkeep(post=post, aside=self._thread.run, on_gone=self._forget)
+        self._upkeep = Upkeep(
+            post=post,
+            aside=self._thread.run,
+            end_stragglers=lambda mark: self.end_leftovers(mark=mark),
+            on_gone=self._forget,
+        )
         self._launcher = Launcher()
         self._living: dict[int, Child] = {}
         self._closing = False
@@ -90,8 +95,11 @@ class Processes:
             raise Stopping(msg)
         return child
 
-    async def end_leftovers(self, *, grace_s: float = 2.0) -> list[Leftover]:
-        """End what earlier runs of this home left behind: SIGTERM, up to `grace_s`, SIGKILL.
+    async def end_leftovers(self, *, grace_s: float = 2.0, mark: str | None = None) -> list[Leftover]:
+        """End what runs for this home and is no child's: SIGTERM, up to `grace_s`, SIGKILL.
+
+        That is what earlier runs of the system left behind, and what left its group (setsid) in this
+        one; with `mark`, only what belongs to that attempt.
 
         Whole sessions and groups, descendants, and stragglers that made a session of their own;
         `leftovers.find` says who is never touched. Looks again until nothing new turns up, because
@@ -101,12 +109,12 @@ class Processes:
             Everything that was found, in order of process id.
         """
         known: dict[int, Found] = {}
-        await self._look(known)
+        await self._look(known, mark)
         for found in known.values():
             _signal(found.process, signal.SIGTERM)
         await self._wait_until_gone(known, grace_s if known else 0.0)
         for _ in range(_ROUNDS if known else 0):
-            await self._look(known)
+            await self._look(known, mark)
             remaining = [one for one in known.values() if leftovers.is_alive(one.process)]
             if not remaining:
                 break
@@ -119,25 +127,30 @@ class Processes:
         ]
         for one in report:
             _log.warning(
-                "%s process %d of %s, left by an earlier run: %s",
+                "%s process %d of %s, left behind: %s",
                 "ended" if one.ended else "could not end", one.pid, one.mark, one.command,
                 extra={"action": "process.leftover", "pid": one.pid, "mark": one.mark, "ended": one.ended},
             )  # fmt: skip
         return report
 
     async def close(self, grace_s: float = 2.0) -> None:
-        """End all children, then the thread they were started from; nothing is started any more."""
+        """End all children and what left their groups, then the thread; nothing is started any more."""
+        if self._closing:
+            return
         self._closing = True
         async with trio.open_nursery() as nursery:
             for child in self.living:
                 nursery.start_soon(child.end, grace_s)
+        if self._thread.used:
+            await self.end_leftovers(grace_s=grace_s)
         await self._thread.close()
 
-    async def _look(self, known: dict[int, Found]) -> None:
-        """Add to `known` what can be found now, without the children of this system."""
+    async def _look(self, known: dict[int, Found], mark: str | None) -> None:
+        """Add to `known` what can be found now (of that attempt), without this system's children."""
         spare = frozenset(child.mark for child in self._living.values())
         for found in await self._thread.run(partial(leftovers.find, self._home, spare=spare)):
-            known.setdefault(found.process.pid, found)
+            if mark is None or found.mark == mark:
+                known.setdefault(found.process.pid, found)
 
     async def _wait_until_gone(self, known: Mapping[int, Found], patience_s: float) -> None:
         with trio.move_on_after(patience_s):

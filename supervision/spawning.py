@@ -48,6 +48,11 @@ class SpawnThread:
         self._thread: threading.Thread | None = None
         self._closed = False
 
+    @property
+    def used(self) -> bool:
+        """Whether it runs: a job was given to it, and it is not closed."""
+        return self._thread is not None
+
     async def run(self, job: Callable[[], T]) -> T:
         """Run `job` on the thread and return what it returns.
 

@@ -201,12 +201,32 @@ async def test_a_process_that_left_the_group_does_not_hold_the_caller(processes:
     """Somebody outside of the group who keeps the pipe open holds up neither output nor end."""
     child = await shell(processes, "setsid sleep 1000 & echo $!")
     straggler = psutil.Process(int((await read_all(child)).decode()))
-    with trio.fail_after(WAIT_S):
-        await child.end(0.0)
+    await until(lambda: processes.living == ())
     assert leftovers.is_alive(straggler)
     with trio.fail_after(WAIT_S):
         found = await processes.end_leftovers(grace_s=1.0)
     assert [(one.pid, one.mark, one.ended) for one in found] == [(straggler.pid, "task-1/1", True)]
+
+
+async def test_end_ends_also_those_of_the_attempt_that_left_the_group(processes: Processes) -> None:
+    """A canceled attempt leaves nothing that could get in the way of the next one."""
+    child = await shell(processes, "setsid sleep 1000 & echo $!; wait")
+    straggler = psutil.Process(int(await read_line(child)))
+    with trio.fail_after(WAIT_S):
+        await child.end(1.0)
+    assert not leftovers.is_alive(straggler)
+
+
+async def test_closing_ends_also_those_that_left_their_groups(tmp_path: Path) -> None:
+    """A process that outlived its command in a session of its own does not outlive the system."""
+    processes = Processes(tmp_path, trio.lowlevel.current_trio_token().run_sync_soon)
+    child = await shell(processes, "setsid sleep 1000 >/dev/null & echo $!")
+    straggler = psutil.Process(int(await read_line(child)))
+    await until(lambda: processes.living == ())
+    assert leftovers.is_alive(straggler)
+    with trio.fail_after(WAIT_S):
+        await processes.close()
+    assert not leftovers.is_alive(straggler)
 
 
 async def test_a_gigabyte_of_output_needs_no_memory(processes: Processes) -> None:
