@@ -109,7 +109,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
         raise error
     errors = [_field_problem(entry) for entry in error.errors()]
     if any(entry["type"] == "json_invalid" for entry in error.errors()):
-        detail = f"expected a JSON object as the body, got something that does not parse: {errors[0].detail}"
+        detail = f"expected a JSON object as the body, got something that does not parse ({errors[0].field})"
         return response_of(problem(400, "bad_json", detail))
     detail = "; ".join(f"{entry.field}: {entry.detail}" for entry in errors)
     return response_of(problem(422, "invalid_request", detail, title="Invalid request", errors=errors))
@@ -119,9 +119,7 @@ def _field_problem(entry: dict[str, object]) -> FieldProblem:
     """One of pydantic's errors without the input, which may be large or secret."""
     loc = entry.get("loc")
     where = ".".join(str(part) for part in loc) if isinstance(loc, tuple) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- pydantic types it as Any
-    context = entry.get("ctx")
-    more = f" ({context['error']})" if isinstance(context, dict) and "error" in context else ""  # pyright: ignore[reportUnknownVariableType]
-    return FieldProblem(field=where, detail=f"{entry.get('msg')}{more}"[:500])
+    return FieldProblem(field=where, detail=str(entry.get("msg")).removeprefix("Value error, ")[:500])
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -129,6 +127,8 @@ async def _http(request: Request, error: Exception) -> Response:
         raise error
     code = _CODES.get(error.status_code, "http_error")
     detail = f"{request.method} {request.url.path}: {error.detail}"
+    if allowed := (error.headers or {}).get("Allow"):
+        detail = f"expected {allowed} for {request.url.path}, got {request.method}"
     if error.status_code == http.HTTPStatus.NOT_FOUND:
         detail = f"expected a known path, got {request.url.path}: see /openapi.json"
     return response_of(problem(error.status_code, code, detail), error.headers)
