@@ -48,6 +48,11 @@ class Supervised:
         """Whether it stops for good, or has."""
         return self.cell.stop_reason is not None or self.cell.state == STOPPED
 
+    def longest_stop_s(self) -> float:
+        """The longest that its stop may take, with those of its own children."""
+        below = self.cell.children_time_s() if isinstance(self.cell, SupervisorCell) else 0.0
+        return self.stop_timeout_s + ABANDON_S + below
+
     async def start(self) -> None:
         """The next incarnation.
 
@@ -103,7 +108,7 @@ class SupervisorCell(Cell):
 
     def children_time_s(self) -> float:
         """The longest that the children may take to stop, one after the other."""
-        return sum(child.stop_timeout_s + ABANDON_S for child in self.children.values())
+        return sum(child.longest_stop_s() for child in self.children.values())
 
     async def start(self) -> None:
         """As every cell; when the start fails, the children that were started end.
