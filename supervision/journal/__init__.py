@@ -1,19 +1,31 @@
 """The journals: every persistent actor's truth, one JSON Lines folder each."""
 
-from understudy.supervision.journal.journal import Journal, Journals, JournalSettings, journal_names
+from understudy.supervision.journal.journal import Journal, Journals, JournalSettings
 from understudy.supervision.journal.line import is_sealed, seal
+from understudy.supervision.journal.readers import JournalReader, last_lines
+from understudy.supervision.journal.repair import RepairReport, repair_journal
 from understudy.supervision.journal.replay import TornTail
 from understudy.supervision.journal.scan import Chunk
+from understudy.supervision.journal.segments import journal_names
 from understudy.supervision.journal.snapshots import Snapshot
+from understudy.supervision.journal.verify import Damage, JournalReport, verify, verify_journal
 
 __all__ = [
     "Chunk",
+    "Damage",
     "Journal",
+    "JournalReader",
+    "JournalReport",
     "JournalSettings",
     "Journals",
+    "RepairReport",
     "Snapshot",
     "TornTail",
     "is_sealed",
     "journal_names",
+    "last_lines",
+    "repair_journal",
     "seal",
+    "verify",
+    "verify_journal",
 ]

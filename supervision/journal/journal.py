@@ -10,6 +10,7 @@ import trio
 
 from understudy.supervision.journal.output import Output
 from understudy.supervision.journal.replay import Replay, TornTail, write_again
+from understudy.supervision.journal.segments import journal_names
 from understudy.supervision.journal.snapshots import Snapshot, write_snapshot
 from understudy.supervision.journal.writer import Writer
 
@@ -84,13 +85,6 @@ class Journals:
             False when the deadline came first; the rest may or may not become durable.
         """
         return self._writer.close(deadline_s)
-
-
-def journal_names(files: Files, folder: Path) -> list[str]:
-    """The journals in `folder`, sorted; reads names only."""
-    return [
-        name for name in files.listdir(folder) if not name.startswith(".") and files.is_folder(folder / name)
-    ]
 
 
 class Journal:

@@ -57,6 +57,13 @@ class About(BaseModel):
     gaps: tuple[tuple[int, int], ...] = ()
 
 
+def journal_names(files: Files, folder: Path) -> list[str]:
+    """The journals in `folder`, sorted; reads names only."""
+    return [
+        name for name in files.listdir(folder) if not name.startswith(".") and files.is_folder(folder / name)
+    ]
+
+
 def segment_path(folder: Path, first_seq: int, epoch: int) -> Path:
     """Where the segment lies."""
     return folder / f"{first_seq:016d}-{epoch:04d}.jsonl"
