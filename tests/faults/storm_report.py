@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+SHOWN = 40
+"""Of so many violations; they are many when one thing is wrong."""
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -43,7 +46,7 @@ class Report:
             *_histogram("requests on the wire", (kill.on_the_wire for kill in self.kills)),
             *self.lines,
         ]
-        parts += [f"VIOLATION: {violation}" for violation in self.violations]
+        parts += [f"VIOLATION: {violation}" for violation in self.violations[:SHOWN]]
         parts.append("violations: " + (str(len(self.violations)) if self.violations else "none"))
         return "\n".join(parts)
 
