@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pykka.messages import ProxyCall
+
 from understudy.supervision.cell import ABANDON_S, Cell
 from understudy.supervision.scheduler import STOPPED
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from understudy.supervision.actor import Actor
     from understudy.supervision.child_spec import ChildSpec
     from understudy.supervision.guardian import Parent
+    from understudy.supervision.mailbox import Envelope
     from understudy.supervision.system import ActorSystem
 
 LEFT_ALONE = frozenset({"blocked", "halted"})
@@ -133,6 +136,13 @@ class SupervisorCell(Cell):
         """As every cell; the children have their time on top of `deadline_s`."""
         own = self.system.settings.stop_timeout_s if deadline_s is None else deadline_s
         await super().stop_incarnation(reason, own + self.children_time_s())
+
+    def failed(self, envelope: Envelope, error: Exception) -> None:
+        """What `start_child` and the like raise through a proxy is an answer, not a supervisor's failure."""
+        if isinstance(envelope[0], ProxyCall) and (reply := envelope[1]) is not None:
+            reply.resolve(None, error)
+        else:
+            super().failed(envelope, error)
 
     def fail(self, error: BaseException, message: str) -> None:
         """A failed supervisor takes its children down, in order, before it is started again."""

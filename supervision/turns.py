@@ -622,7 +622,11 @@ class PersistentCell(Cell):
         await self.journal.settled()
         if self.problem is not None:
             raise self.problem
-        await recover(self, starting=not self.recovered)
+        try:
+            await recover(self, starting=not self.recovered)
+        except OSError as error:  # the disk's; one of `on_start` below is a failure like others
+            self._write_failed(error)
+            raise
         self.recovered = True
         self.dirty = False
         self._inc = b"" if self.journal.incarnation == 1 else b',"inc":%d' % self.journal.incarnation
@@ -661,8 +665,6 @@ class PersistentCell(Cell):
         """Damage blocks the actor, a bad disk halts it; neither is a failure to restart from."""
         if isinstance(error, JournalDamaged | NewerVersion):
             self.block(error)
-        elif isinstance(error, OSError):
-            self._write_failed(error)
         return self.problem is not None
 
     def block(self, error: UnderstudyError) -> None:
