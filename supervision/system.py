@@ -109,11 +109,14 @@ class ActorSystem:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            if self.home is not None:
+                # Before the nursery, which would wrap the error in a group.
+                self.owned = stack.enter_context(self.home.own())
             self.nursery = await stack.enter_async_context(trio.open_nursery())
             self.scheduler = Scheduler(self.nursery)
             LOOP_THREADS.add(get_ident())
             self.timers = Timers(self.clock)
-            self._open_home(stack)
+            self._open_journals()
             self.scheduler.start()
             self.nursery.start_soon(self.timers.run, name="understudy timers")
             self._stack = stack.pop_all()
@@ -133,6 +136,10 @@ class ActorSystem:
             self.scheduler.close()
             LOOP_THREADS.discard(get_ident())
         try:
+            if isinstance(error, Exception):
+                # The block's own error goes on as it is; through the nursery it would come out in a group.
+                await self._stack.__aexit__(None, None, None)
+                return None
             return await self._stack.__aexit__(kind, error, traceback)
         finally:
             self.scheduler.release()
@@ -171,17 +178,11 @@ class ActorSystem:
                     "the journals were not written within %s s", flush_s, extra={"action": "flush_timeout"}
                 )
 
-    def _open_home(self, stack: AsyncExitStack) -> None:
+    def _open_journals(self) -> None:
         if self.home is None:
             return
-        self.owned = self.home.own()
-        stack.callback(self._release)
         self.journals = Journals(self.home.journals, self.home.files, self.scheduler.call_soon, self.settings)
         self._journal_names = set(self.journals.names())
-
-    def _release(self) -> None:
-        if self.owned is not None:
-            self.owned.release()
 
     # -- actors
 
