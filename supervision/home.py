@@ -64,7 +64,7 @@ class Home:
         """
         try:
             found = _Format.model_validate_json(self.files.read_all(self.format_file)).format
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except (OSError, ValidationError) as error:
             msg = f'{self.format_file}: expected {{"format": {FORMAT}}}, got: {error}'
