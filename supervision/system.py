@@ -321,8 +321,9 @@ class ActorSystem:
     def subscribe_journals(self, callback: JournalWatcher) -> Callable[[], None]:
         """Have `callback(name, seq, lines)` called on the loop when lines have become durable.
 
-        `lines` are whole journal lines, the last of which has `seq`. A hint, not a record: who must
-        not miss one reads the file from its cursor (rule P2). Returns the end of the subscription.
+        `lines` are whole journal lines, the last of which has `seq`; b"" when nobody had subscribed
+        as they were written. A hint, not a record: who must not miss one reads the file from its
+        cursor (rule P2). Returns the end of the subscription.
         """
         self._journal_watchers.append(callback)
         return lambda: self._journal_watchers.remove(callback)

@@ -784,8 +784,8 @@ class PersistentCell(Cell):
         data = b"".join(self._lines)
         self.journal.append(data, self.seq, len(self._lines))
         self._lines = []
-        if self.system.journal_watched:
-            self._unsynced.append((self.seq, data))
+        # Kept also when nobody watches: who subscribes before it is durable must hear of it then.
+        self._unsynced.append((self.seq, data if self.system.journal_watched else b""))
         if self._bytes >= self.system.settings.snapshot_bytes and self._bytes >= 2 * self.snapshot_bytes:
             self._take_snapshot()
 
