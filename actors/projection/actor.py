@@ -18,7 +18,7 @@ from understudy.actors.projection.live import Live
 from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
 from understudy.protocols.errors import NotPersistent, UnderstudyError
 from understudy.protocols.lifecycle import ActorStarted
-from understudy.protocols.read_model import Checkpoint, CheckpointTaken, MessageRow
+from understudy.protocols.read_model import Checkpoint, CheckpointTaken, Cursor, MessageRow
 from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.turns import PersistentCell
 
@@ -47,11 +47,12 @@ class Unavailable(UnderstudyError):
 
 
 class ProjectionState(BaseModel):
-    """The newest checkpoint's file, by name; None before the first."""
+    """The newest checkpoint: its file by name (None before the first), and the cursors of that file."""
 
     model_config = ConfigDict(extra="forbid")
 
     file: str | None = None
+    cursors: tuple[Cursor, ...] = ()
 
 
 class ProjectionActor(PersistentActor[ProjectionState]):
@@ -105,6 +106,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
 
     def checkpoint_taken(self, event: CheckpointTaken) -> None:
         self.state.file = event.file
+        self.state.cursors = event.cursors
 
     # -- in the background, beside the turns
 

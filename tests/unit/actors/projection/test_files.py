@@ -1,0 +1,162 @@
+"""The model's file and the history: whole or not there, and the same when written again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.journal_kit import conversation, pool
+from understudy.actors.projection.fold import fold_line
+from understudy.actors.projection.history import History
+from understudy.actors.projection.model import ModelDump, ReadModel
+from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
+from understudy.protocols.read_model import Cursor, MessageRow
+from understudy.supervision.files import Files
+from understudy.supervision.testing.files import FaultyFiles, PowerLost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIDNIGHT_UTC = 1_795_046_400.0  # 2026-11-19
+
+
+def made_model() -> ReadModel:
+    """A model of some inputs and tasks."""
+    model = ReadModel()
+    for journal, lines in (("manager", conversation(3)), ("workers", pool(4))):
+        for seq, line in enumerate(lines, start=1):
+            fold_line(model, Cursor(journal=journal, incarnation=1, seq=seq), line)
+    return model
+
+
+@pytest.mark.rule("P1")
+def test_a_written_model_is_read_back_the_same(tmp_path: Path) -> None:
+    """Rows, outputs, cursors, and what follows from them: counts, active tasks."""
+    model = made_model()
+    write_model(Files(), tmp_path / "projection", "model-1-1.json", model.dump())
+    back = read_model(Files(), tmp_path / "projection", "model-1-1.json")
+    assert back is not None
+    assert back.dump() == ModelDump.model_validate(model.dump().model_dump())
+    assert (+back.counts, back.active) == (+model.counts, model.active)
+    assert back.task_detail("task-1") == model.task_detail("task-1")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "other format"])
+def test_a_file_that_is_not_whole_is_not_used(tmp_path: Path, damage: str) -> None:
+    """The model is built from the journals then: the file is no more than a shortcut."""
+    path = tmp_path / "model-1-1.json"
+    dump = made_model().dump()
+    if damage == "other format":
+        dump = dump.model_copy(update={"format": 99})
+    write_model(Files(), tmp_path, path.name, dump)
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(data[:-10])
+    elif damage == "flipped":
+        path.write_bytes(data.replace(b"say 1", b"say 2"))
+    assert read_model(Files(), tmp_path, path.name) is None
+
+
+def test_files_of_older_checkpoints_are_removed(tmp_path: Path) -> None:
+    """Only those: what else lies there is left alone."""
+    for name in (file_name(1, 1), file_name(1, 2), "notes.txt"):
+        (tmp_path / name).write_text("{}")
+    remove_others(Files(), tmp_path, file_name(1, 2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model-1-2.json", "notes.txt"]
+
+
+def message(number: int, at: float, **more: object) -> MessageRow:
+    """A message of the conversation."""
+    return MessageRow.model_validate(
+        {"id": f"msg-{number}", "role": "assistant", "text": "é", "at": at, **more}
+    )
+
+
+@pytest.mark.req("MG-6")
+async def test_history_has_a_file_a_day_in_the_homes_time_zone(tmp_path: Path) -> None:
+    """A minute before and after midnight in Zurich are two days, though one in UTC."""
+    history = History(Files(), tmp_path, "Europe/Zurich")
+    midnight = MIDNIGHT_UTC - 3600
+    history.add(message(1, midnight - 60))
+    history.add(message(2, midnight + 60, in_reply_to=("input-1",)))
+    await history.flush()
+    assert Files().listdir(tmp_path) == ["2026-11-18.jsonl", "2026-11-19.jsonl"]
+    (line,) = (tmp_path / "2026-11-19.jsonl").read_bytes().splitlines(keepends=True)
+    assert line.endswith(b"\n")
+    assert json.loads(line) == {
+        "id": "msg-2",
+        "role": "assistant",
+        "text": "é",
+        "at": midnight + 60,
+        "in_reply_to": ["input-1"],
+        "task": None,
+        "session": "main",
+    }
+
+
+@pytest.mark.req("MG-6")
+async def test_history_written_again_is_the_same_and_hand_edits_are_overwritten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Idempotent: a rebuild gives the same bytes; a change by somebody else is undone and logged."""
+    rows = [message(number, MIDNIGHT_UTC + number) for number in range(3)]
+    path = tmp_path / "2026-11-19.jsonl"
+    first = History(Files(), tmp_path, "UTC")
+    for row in rows:
+        first.add(row)
+        await first.flush()
+    written = path.read_bytes()
+    assert len(written.splitlines()) == 3
+    path.write_bytes(b"edited\n" + written)
+    again = History(Files(), tmp_path, "UTC")
+    for row in (*rows, rows[0]):
+        again.add(row)
+    await again.flush()
+    assert path.read_bytes() == written
+    assert "2026-11-19.jsonl" in caplog.text
+
+
+@pytest.mark.req("MG-6")
+async def test_what_a_checkpoint_covers_is_written_only_where_it_is_missing(tmp_path: Path) -> None:
+    """A start does not write all days anew, but it does write one that somebody deleted."""
+    history = History(Files(), tmp_path, "UTC")
+    rows = [message(1, MIDNIGHT_UTC), message(2, MIDNIGHT_UTC + 86_400)]
+    (tmp_path / "2026-11-19.jsonl").write_text("kept as it is\n")
+    history.reset(rows)
+    assert history.dirty
+    await history.flush()
+    assert (tmp_path / "2026-11-19.jsonl").read_text() == "kept as it is\n"
+    assert (tmp_path / "2026-11-20.jsonl").exists()
+
+
+@pytest.mark.req("MG-6")
+async def test_history_survives_a_power_failure_at_every_operation(tmp_path: Path) -> None:
+    """Old or new after a crash, never a mixture; and the next flush completes it."""
+    crash = 0
+    while True:
+        crash += 1
+        home = tmp_path / str(crash)
+        home.mkdir()
+        files = FaultyFiles(home)
+        history = History(files, home / "history", "UTC")
+        history.add(message(1, MIDNIGHT_UTC))
+        await history.flush()
+        old = (home / "history" / "2026-11-19.jsonl").read_bytes()
+        history.add(message(2, MIDNIGHT_UTC + 1))
+        files.crash_at(len(files.operations) + crash)
+        try:
+            await history.flush()
+        except PowerLost:
+            files.power_failure()
+            files.restart()
+        else:
+            break
+        found = (home / "history" / "2026-11-19.jsonl").read_bytes()
+        assert found == old or (found.startswith(old) and found.endswith(b"\n"))
+        await history.flush()
+        assert len((home / "history" / "2026-11-19.jsonl").read_bytes().splitlines()) == 2
+    assert crash > 3

@@ -1,0 +1,150 @@
+"""The fold: one line in, changes out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.journal_kit import START_S, conversation, cron, finished, made_line, pool
+from understudy.actors.projection.fold import fold_line
+from understudy.actors.projection.model import OUTPUT_BUDGET_BYTES, ReadModel
+from understudy.protocols.conversation import RunFailed
+from understudy.protocols.read_model import Change, Cursor
+from understudy.protocols.tasks import (
+    RECORD_BYTES,
+    TaskCancelRequested,
+    TaskCreated,
+    TaskRequeued,
+    TaskRetried,
+    TaskSpec,
+    TaskStarted,
+)
+
+
+def folded(model: ReadModel, journal: str, lines: list[bytes]) -> list[Change]:
+    """The changes of all `lines`, none of which may be a problem."""
+    changes: list[Change] = []
+    for line in lines:
+        seq = model.cursor(journal).seq + 1
+        result = fold_line(model, Cursor(journal=journal, incarnation=1, seq=seq), line)
+        assert result.problem is None
+        changes += result.changes
+    return changes
+
+
+@pytest.mark.req("PJ-1")
+def test_a_task_is_followed_from_creation_to_its_end() -> None:
+    """The row says what the pool's events said, with their lines' times."""
+    model = ReadModel()
+    folded(model, "workers", pool(2))
+    first, second = model.tasks
+    assert (first.status, first.exit_code, first.excerpt, first.why) == (
+        "succeeded",
+        0,
+        "out\n",
+        "exit code 0",
+    )
+    assert (first.created_at, first.started_at, first.finished_at) == (
+        START_S + 60,
+        START_S + 120,
+        START_S + 180,
+    )
+    assert (second.status, second.attempts, second.finished_at) == ("running", 1, None)
+    assert (model.counts["succeeded"], model.counts["running"], list(model.active)) == (1, 1, ["task-2"])
+
+
+@pytest.mark.req("PJ-1")
+def test_a_task_that_waits_says_why() -> None:
+    """Retried, requeued and being canceled: the reason and the time are in the row."""
+    model = ReadModel()
+    created = TaskCreated(id="task-1", spec=TaskSpec(title="t", command=("false",)))
+    started = TaskStarted(id="task-1", attempt=1)
+    retried = TaskRetried(id="task-1", attempt=1, failures=1, reason="exit code 1", retry_at=START_S + 999)
+    folded(model, "workers", [made_line(1, created, started, retried)])
+    (row,) = model.tasks
+    assert (row.status, row.why, row.retry_at) == ("pending", "exit code 1", START_S + 999)
+    requeued = TaskRequeued(id="task-1", attempt=1, reruns=1, reason="the runtime went down")
+    folded(model, "workers", [made_line(2, started, requeued)])
+    (row,) = model.tasks
+    assert (row.status, row.why, row.retry_at) == ("pending", "the runtime went down", None)
+    cancel = TaskCancelRequested(id="task-1", attempt=2, source="api", reason="not wanted")
+    folded(model, "workers", [made_line(3, started, cancel)])
+    (row,) = model.tasks
+    assert (row.status, row.canceling, row.why) == ("running", True, "not wanted")
+
+
+@pytest.mark.req("PJ-1")
+def test_a_reply_marks_the_inputs_that_it_answers() -> None:
+    """Each input's row names its final reply, and the manager rests when nothing waits."""
+    model = ReadModel()
+    lines = conversation(2)
+    folded(model, "manager", lines[:4])
+    assert [(row.id, row.reply) for row in model.messages] == [
+        ("input-1", "msg-1"),
+        ("msg-1", None),
+        ("input-2", None),
+    ]
+    assert (model.manager.waiting, model.manager.run) == (1, None)
+    folded(model, "manager", lines[4:5])
+    assert (model.manager.run, model.manager.engine) == ("run-2", "offline")
+    failure = RunFailed(run="run-2", attempt=1, error="no model", retry_at=START_S)
+    folded(model, "manager", [made_line(6, failure)])
+    assert (model.manager.error, model.manager.retry_at) == ("no model", START_S)
+
+
+@pytest.mark.req("PJ-1")
+def test_a_removed_schedule_leaves_the_table() -> None:
+    """Its change has no row, so that a viewer drops it too."""
+    model = ReadModel()
+    changes = folded(model, "cron", cron(2))
+    assert [(row.id, row.firings) for row in model.schedules] == [("sched-1", 2)]
+    assert (changes[-1].id, changes[-1].row) == ("sched-2", None)
+
+
+def test_other_journals_move_only_their_cursor() -> None:
+    """A program's own actors, and events that no row comes from, change nothing."""
+    model = ReadModel()
+    assert folded(model, "ledger", pool(1)) == []
+    assert (model.cursor("ledger").seq, len(model.tasks)) == (2, 0)
+    stranger = made_line(1, TaskCreated(id="task-1", spec=TaskSpec(title="t", command=("true",))))
+    assert folded(model, "manager", [stranger]) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            made_line(1, TaskStarted(id="t", attempt=1)).replace(b'"v":1', b'"v":9'),
+            "newer",
+        ),
+        (made_line(1, TaskStarted(id="t", attempt=1)).replace(b'"attempt":1', b'"attempt":"x"'), "attempt"),
+        (b"{}\n", "seq 1"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_passed_over_and_reported(line: bytes, said: str) -> None:
+    """A read model must not stop the work; it says what it lacks and goes on with the next line."""
+    model = ReadModel()
+    result = fold_line(model, Cursor(journal="workers", incarnation=1, seq=1), line)
+    assert result.problem is not None
+    assert said in result.problem
+    assert model.cursor("workers").seq == 1
+
+
+def test_an_event_of_an_unknown_task_changes_nothing() -> None:
+    """As after retention took the line that made it."""
+    assert folded(ReadModel(), "workers", [made_line(1, finished("task-7"))]) == []
+
+
+def test_outputs_are_kept_within_their_budget_and_the_oldest_go_first() -> None:
+    """A task of long ago has its row, without its output."""
+    model = ReadModel()
+    text = "x" * RECORD_BYTES
+    count = OUTPUT_BUDGET_BYTES // RECORD_BYTES + 1
+    for number in range(1, count + 1):
+        created = TaskCreated(id=f"task-{number}", spec=TaskSpec(title="t", command=("true",)))
+        folded(model, "workers", [made_line(number, created, finished(f"task-{number}", text=text))])
+    first, last = model.task_detail("task-1"), model.task_detail(f"task-{count}")
+    assert first is not None
+    assert last is not None
+    assert first.output is None
+    assert last.output is not None
+    assert model.task_detail("task-0") is None
