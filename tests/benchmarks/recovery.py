@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 BOOK = Book(amount=1)
 TAIL = 10_000
+FEW = 20
 MIB = float(1 << 20)
 NEVER = Settings(snapshot_bytes=1 << 50)
 """No snapshots: every turn is replayed."""
 AT_ONCE = Settings(snapshot_bytes=1024)
+"""A snapshot after some five turns."""
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -95,7 +97,7 @@ def with_snapshot(options: Options) -> Path:
     home = options.work / f"snapshot-{options.turns}"
     if not home.exists():
         trio.run(_fill, home, options.turns, NEVER)
-        trio.run(_fill, home, 1, AT_ONCE)
+        trio.run(_fill, home, FEW, AT_ONCE)
         trio.run(_fill, home, TAIL, NEVER)
         if not list(home.rglob("ledger/*snap*")):
             msg = f"expected a snapshot of the ledger in {home}, found none"
@@ -142,7 +144,7 @@ def _memory(options: Options) -> Generator[Sides]:
 @contextlib.contextmanager
 def _from_snapshot(options: Options) -> Generator[Sides]:
     home, whole = with_snapshot(options), filled(options)
-    turns = options.turns + 1 + TAIL
+    turns = options.turns + FEW + TAIL
     yield Sides(lambda: recover(home, turns), lambda: parse(whole))
 
 
