@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from understudy.protocols.lifecycle import Halt
-from understudy.protocols.read_model import ActorRow, Incident, ManagerRow, MessageRow, TaskRow
+from understudy.protocols.read_model import ActorRow, Incident, ManagerRow, MessageRow, ScheduleRow, TaskRow
 from understudy.protocols.tasks import TaskStatus
 
 
@@ -32,6 +32,13 @@ class MessagePage(Answer):
     """A page of the conversation, newest first."""
 
     messages: list[MessageRow]
+    next: str | None = None
+
+
+class SchedulePage(Answer):
+    """A page of schedules, newest first."""
+
+    schedules: list[ScheduleRow]
     next: str | None = None
 
 

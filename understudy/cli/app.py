@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, cast
 
 from cyclopts import App, CycloptsError
@@ -36,13 +37,17 @@ app = App(
     result_action="return_value",
 )
 # By name, so that a command loads only what it needs: `send` does not wait for the web server's import.
-app.command("understudy.cli.demo:demo", name="demo")
-app.command("understudy.cli.serve:serve", name="serve")
-app.command("understudy.cli.send:send", name="send")
-app.command("understudy.cli.status:status", name="status")
-app.command("understudy.cli.tasks:app", name="tasks")
-app.command("understudy.cli.journal:app", name="journal")
-app.command("understudy.cli.resume:resume", name="resume")
+app.command(
+    "understudy.cli.demo:demo", name="demo", help="Show the main job with a real kill -9 in the middle."
+)
+app.command("understudy.cli.serve:serve", name="serve", help="Run the home until a signal ends it.")
+app.command("understudy.cli.send:send", name="send", help="Say something to the manager.")
+app.command(
+    "understudy.cli.status:status", name="status", help="Show what runs, what waits, what needs a person."
+)
+app.command("understudy.cli.tasks:app", name="tasks", help="The tasks: list, show, cancel.")
+app.command("understudy.cli.journal:app", name="journal", help="The journals: tail, verify, repair.")
+app.command("understudy.cli.resume:resume", name="resume", help="Let halted actors go on.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         the exit code, see `Exit`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what others wrote may not fit the terminal's encoding
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
     try:

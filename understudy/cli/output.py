@@ -39,7 +39,7 @@ _STYLES = {
 }
 
 
-def console(*, error: bool = False) -> Console:
+def console(*, error: bool = False, quiet: bool = False) -> Console:
     """A console on the present standard output (or error): no colour when piped or NO_COLOR is set.
 
     A pipe has no width; a wide one is assumed unless COLUMNS says otherwise, so that `grep` finds
@@ -47,7 +47,7 @@ def console(*, error: bool = False) -> Console:
     """
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    return Console(file=stream, width=width, highlight=False, quiet=quiet)
 
 
 def print_json(document: BaseModel | dict[str, object], *, error: bool = False) -> None:

@@ -44,7 +44,9 @@ class _Received(BaseModel):
     input: _Input
 
 
-class _Reply(BaseModel):
+class Reply(BaseModel):
+    """A reply as the manager's journal has it."""
+
     model_config = ConfigDict(extra="ignore")
 
     id: str
@@ -55,12 +57,15 @@ class _Reply(BaseModel):
 class _Run(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    messages: tuple[_Reply, ...]
+    messages: tuple[Reply, ...]
 
 
-class _Spec(BaseModel):
+class Spec(BaseModel):
+    """What a task or schedule was made from."""
+
     model_config = ConfigDict(extra="ignore")
 
+    title: str = ""
     origin: str | None = None
     schedule: str | None = None
     nominal_at: float | None = None
@@ -72,7 +77,7 @@ class _Task(BaseModel):
     id: str
     attempt: int = 0
     status: str = ""
-    spec: _Spec = _Spec()
+    spec: Spec = Spec()
 
 
 class _Schedule(BaseModel):
@@ -80,8 +85,7 @@ class _Schedule(BaseModel):
 
     id: str
     nominal_at: float = 0.0
-    caught_up: bool = False
-    spec: _Spec = _Spec()
+    spec: Spec = Spec()
 
 
 @dataclass
@@ -94,7 +98,7 @@ class TaskStory:
         ends: the final states that were written; exactly one in a sound journal.
     """
 
-    spec: _Spec
+    spec: Spec
     created: int = 0
     attempts: list[int] = field(default_factory=list[int])
     interrupted: int = 0
@@ -111,17 +115,17 @@ class Ledger:
         texts: what each said.
         replies: the final replies to each input.
         firings: how often each (schedule, nominal time) fired.
-        late: firings that were made up for after a time when nobody could fire them.
+        lateness: by how many seconds each firing came after its nominal time.
     """
 
     turns: Counter[str] = field(default_factory=Counter[str])
     received: Counter[str] = field(default_factory=Counter[str])
     texts: dict[str, str] = field(default_factory=dict[str, str])
-    replies: dict[str, list[_Reply]] = field(default_factory=dict[str, list[_Reply]])
+    replies: dict[str, list[Reply]] = field(default_factory=dict[str, list[Reply]])
     tasks: dict[str, TaskStory] = field(default_factory=dict[str, TaskStory])
     schedules: dict[str, str | None] = field(default_factory=dict[str, str | None])
     firings: Counter[tuple[str, float]] = field(default_factory=Counter[tuple[str, float]])
-    late: set[tuple[str, float]] = field(default_factory=set[tuple[str, float]])
+    lateness: dict[tuple[str, float], float] = field(default_factory=dict[tuple[str, float], float])
 
     def in_flight(self) -> list[str]:
         """Tasks that were started and have not ended."""
@@ -135,7 +139,7 @@ def read_ledger(home: Home) -> Ledger:
         for turn in turns_of(home, name):
             ledger.turns[name] += 1
             for entry in turn.events:
-                take(ledger, entry)
+                take(ledger, turn, entry)
     return ledger
 
 
@@ -152,7 +156,7 @@ def turns_of(home: Home, journal: str) -> Iterator[Turn]:
                     yield turn
 
 
-def _take_conversation(ledger: Ledger, entry: Entry) -> None:
+def _take_conversation(ledger: Ledger, _: Turn, entry: Entry) -> None:
     if entry.type == "InputReceived":
         received = _Received.model_validate(entry.data).input
         ledger.received[received.id] += 1
@@ -163,7 +167,7 @@ def _take_conversation(ledger: Ledger, entry: Entry) -> None:
                 ledger.replies.setdefault(answered, []).append(message)
 
 
-def _take_task(ledger: Ledger, entry: Entry) -> None:
+def _take_task(ledger: Ledger, _: Turn, entry: Entry) -> None:
     if not entry.type.startswith("Task") or entry.type == "TaskIdReserved":
         return
     event = _Task.model_validate(entry.data)
@@ -181,12 +185,11 @@ def _take_task(ledger: Ledger, entry: Entry) -> None:
         story.ends.append(event.status)
 
 
-def _take_schedule(ledger: Ledger, entry: Entry) -> None:
+def _take_schedule(ledger: Ledger, turn: Turn, entry: Entry) -> None:
     if entry.type == "ScheduleAdded":
         added = _Schedule.model_validate(entry.data)
         ledger.schedules[added.id] = added.spec.origin
     elif entry.type == "ScheduleFired":
         fired = _Schedule.model_validate(entry.data)
         ledger.firings[fired.id, fired.nominal_at] += 1
-        if fired.caught_up:
-            ledger.late.add((fired.id, fired.nominal_at))
+        ledger.lateness[fired.id, fired.nominal_at] = turn.ts / 1e6 - fired.nominal_at

@@ -33,20 +33,18 @@ class Note:
     pid: int
 
 
-def lay_out(home: Path) -> Path:
-    """Write the program into the home, before the server makes the rest of it."""
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / PROGRAM
+def lay_out(home: Path) -> None:
+    """Write the program where the tasks run, before the server makes the rest of the home."""
+    work = home / "work"
+    work.mkdir(parents=True)
+    path = work / PROGRAM
     path.write_text(_SCRIPT, encoding="utf-8")
     path.chmod(0o755)
-    return path
 
 
 def command(line: str, seconds: float, exit_code: int = 0) -> str:
     """The shell command that plays a scene."""
-    return f'"$UNDERSTUDY_HOME/{PROGRAM}" {shlex.quote(line)} {seconds:g}' + (
-        f" {exit_code}" if exit_code else ""
-    )
+    return f"./{PROGRAM} {shlex.quote(line)} {seconds:g}" + (f" {exit_code}" if exit_code else "")
 
 
 def read_book(home: Path) -> list[Note]:
