@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from understudy.protocols.errors import JournalDamaged
 from understudy.supervision.files import EDIT
-from understudy.supervision.journal.scan import Chunk, SegmentReader, number_of, why_damaged
+from understudy.supervision.journal.scan import (
+    Chunk,
+    SegmentReader,
+    number_of,
+    why_damaged,
+    why_numbers_wrong,
+)
 from understudy.supervision.journal.segments import (
     About,
     Part,
@@ -120,6 +126,7 @@ class Replay:
         for chunk in reader.chunks(end):
             yield chunk
             self.seq = chunk.first_seq + len(chunk.lines) - 1
+            _check_numbers(chunk)
         if end is not None and reader.seq < end:
             raise reader.damaged(_why_short(self.files, reader, end))
         if reader.bad and end is None:
@@ -164,6 +171,15 @@ class Replay:
             self.size,
             f"expected everything up to seq {wanted}, which was durable, got lines up to seq {self.seq}",
         )
+
+
+def _check_numbers(chunk: Chunk) -> None:
+    """The last line of a chunk tells whether all its numbers can be right; the caller looks at each."""
+    if why_numbers_wrong(chunk.lines[-1], chunk.first_seq + len(chunk.lines) - 1) is None:
+        return
+    for index, line in enumerate(chunk.lines):
+        if (reason := why_numbers_wrong(line, chunk.first_seq + index)) is not None:
+            raise chunk.damaged(index, reason)
 
 
 def _why_short(files: Files, reader: SegmentReader, end: int) -> str:

@@ -142,12 +142,27 @@ def _count_sealed(lines: list[bytes]) -> int:
 
 def number_of(line: bytes, field: str) -> int:
     """The integer `field` of a sealed line ("seq", "mark"); -1 when there is none."""
+    value = _fields(line).get(field)
+    return value if isinstance(value, int) else -1
+
+
+def why_numbers_wrong(line: bytes, seq: int) -> str | None:
+    """What is wrong with the numbers of a sealed line that should be `seq`; None when nothing is."""
+    fields = _fields(line)
+    found, mark = fields.get("seq"), fields.get("mark")
+    if found != seq:
+        return f"expected seq {seq}, got {found}"
+    if not isinstance(mark, int) or not 0 <= mark < seq:
+        return f"expected a mark from 0 to {seq - 1}, got {mark}"
+    return None
+
+
+def _fields(line: bytes) -> dict[str, object]:
     try:
         decoded = cast("object", json.loads(line))
     except ValueError:
-        return -1
-    value = cast("dict[str, object]", decoded).get(field) if isinstance(decoded, dict) else None
-    return value if isinstance(value, int) else -1
+        return {}
+    return cast("dict[str, object]", decoded) if isinstance(decoded, dict) else {}
 
 
 def why_damaged(rest: bytes, offset: int, seq: int, proven: int) -> str | None:

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from understudy.supervision.journal.line import is_sealed
-from understudy.supervision.journal.scan import number_of, why_damaged
+from understudy.supervision.journal.scan import number_of, why_damaged, why_numbers_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,9 +125,4 @@ def _unglue(record: bytes) -> list[tuple[int, bytes]]:
 def _why_wrong(record: bytes, seq: int) -> str | None:
     if not is_sealed(record):
         return "a NUL where none belongs" if b"\0" in record else "the checksum is wrong"
-    found, mark = number_of(record, "seq"), number_of(record, "mark")
-    if found != seq:
-        return f"expected seq {seq}, got {found}"
-    if mark >= seq:
-        return f"expected a mark below its seq {seq}, got {mark}"
-    return None
+    return why_numbers_wrong(record, seq)
