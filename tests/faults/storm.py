@@ -79,13 +79,18 @@ async def _live_and_die(server: Server, load: Load, chance: random.Random, repor
 
 async def _judge(folder: Path, server: Server, load: Load, effects: Effects, report: Report) -> None:
     """Let the work come to its end, stop the server in order, recover twice, and check everything."""
+    looks: list[View] = []
 
     async def settled() -> bool:
+        """Nothing is open, and the read model, which follows, shows the same as at the last look."""
+        open_commands = load.unfired()
         view = await _view(server)
+        looks.append(view)
         open_inputs = sum(row["role"] == "user" for row in view.messages) - len(
             {name for row in view.messages for name in row.get("in_reply_to") or ()}
         )
-        return open_inputs == 0 and all(row["status"] in checks.FINAL for row in view.tasks)
+        over = all(row["status"] in checks.FINAL for row in view.tasks)
+        return not (open_inputs or open_commands) and over and looks[-2:] == [view, view]
 
     complain = report.violations.extend
     if not await until(settled, SETTLE_S):
@@ -103,7 +108,8 @@ async def _judge(folder: Path, server: Server, load: Load, effects: Effects, rep
     complain(load.faults)
     complain(f"{key} was never acknowledged" for key, one in load.requests.items() if one.id is None)
     complain(checks.answered_once(load.acknowledged, view))
-    complain(checks.tasks_final(load.acknowledged, view, effects))
+    complain(checks.tasks_final(view))
+    complain(checks.carried_out(load.acknowledged, view, effects))
     complain(checks.executions(effects, facts, sum(kill.running for kill in report.kills)))
     complain(checks.replay_agrees(facts, views))
     complain(_verify(server.home))
@@ -164,7 +170,7 @@ def _tell(report: Report, load: Load, effects: Effects, facts: Facts, server: Se
     started = f"commands started: {len(starts)}, again: {again} (at most {bound}, running at the kills)"
     starts_s = sorted(server.starts_s)
     report.lines += [
-        f"acknowledged: {kinds['text']} texts, {kinds['run']} /run, {kinds['task']} tasks",
+        "acknowledged: " + ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common()),
         f"tries: {tries}; answers: {answers}",
         f"{started}; requeued in the journal: {facts.requeued}",
         f"statuses: {dict(Counter(facts.statuses.values()))}",

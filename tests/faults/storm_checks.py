@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.storm_journals import Effects, Facts
-from tests.faults.storm_load import Request
+from tests.faults.storm_load import TASKS, Request
 from understudy.supervision import leftovers
 
 FINAL = {"succeeded", "failed", "canceled"}
@@ -39,7 +39,7 @@ def answered_once(acknowledged: Iterable[Request], view: View) -> Iterator[str]:
         if count != 1:
             yield f"{text!r} was sent once and is there {count} times"
     for request in acknowledged:
-        if request.kind == "task":
+        if not request.is_input:
             continue
         text, answer = texts.get(str(request.id)), answers.get(str(request.id), "")
         if text != request.body["text"]:
@@ -48,28 +48,35 @@ def answered_once(acknowledged: Iterable[Request], view: View) -> Iterator[str]:
             yield f"the reply to {request.id} does not name {request.label}: {answer!r}"
 
 
-def tasks_final(acknowledged: Iterable[Request], view: View, effects: Effects) -> Iterator[str]:
-    """Each task is over, is there once, and did its work at least once where it succeeded."""
-    rows = {row["id"]: row for row in view.tasks}
+def tasks_final(view: View) -> Iterator[str]:
+    """Each task is over, and each single time has fired once."""
     for row in view.tasks:
         if row["status"] not in FINAL:
             yield f"{row['id']} is {row['status']}"
+    for row in view.schedules:
+        if row["status"] != "done" or row["firings"] != 1:
+            yield f"{row['id']} is {row['status']} after {row['firings']} firings, expected one"
+
+
+def carried_out(acknowledged: Iterable[Request], view: View, effects: Effects) -> Iterator[str]:
+    """Each request for work became one task, which did it where it succeeded, or was canceled."""
+    statuses = {row["id"]: row["status"] for row in view.tasks}
     tasks_of: dict[str, set[str]] = {}
     for label, attempt in effects.of("start"):
         tasks_of.setdefault(label, set()).add(attempt.partition("/")[0])
     ended = {label for label, _ in effects.of("end")}
     for request in acknowledged:
-        if request.kind == "text":
-            continue
         tasks = tasks_of.get(request.label, set())
-        if len(tasks) != 1:
+        named = {str(request.id)} if request.path == TASKS else tasks
+        status = statuses.get(next(iter(named), ""))
+        if request.kind == "cancel" and status != "canceled":
+            yield f"{request.id} was canceled and is {status}"
+        if request.kind in {"run", "task", "at"} and len(tasks) != 1:
             yield f"{request.key} was acknowledged once and ran as {sorted(tasks) or 'nothing'}"
-            continue
-        (task,) = tasks
-        if request.kind == "task" and task != request.id:
-            yield f"{request.key} was acknowledged as {request.id} and ran as {task}"
-        if rows.get(task, {}).get("status") == "succeeded" and request.label not in ended:
-            yield f"{task} succeeded, and its command never came to its end"
+        if not tasks <= named:
+            yield f"{request.key} was acknowledged as {request.id} and ran as {sorted(tasks)}"
+        if status == "succeeded" and request.label not in ended:
+            yield f"{sorted(named)} succeeded, and the command of {request.key} never came to its end"
 
 
 def executions(effects: Effects, facts: Facts, bound: int) -> Iterator[str]:

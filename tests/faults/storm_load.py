@@ -16,8 +16,12 @@ from tests.faults.storm_server import Server
 
 ACCEPTED = 202
 RETRIED = {500, 502, 503, 504}
+INPUT = "/api/input"
+TASKS = "/api/tasks"
 OPEN_WORK = 24
-KINDS: tuple[Literal["text", "run", "task"], ...] = ("text", "run", "task")
+Kind = Literal["text", "run", "task", "at", "cancel"]
+KINDS: tuple[Kind, ...] = ("text", "text", "run", "run", "run", "task", "task", "task", "at", "cancel")
+LONG_S = 100.0
 
 
 @dataclass
@@ -26,17 +30,24 @@ class Request:
 
     Attributes:
         key: the idempotency key, the same with every try.
+        kind: an input that is only `text`, or asks to `run` a command, or to run it `at` a time; a
+            `task`, or one that would take long and that its client is to `cancel`.
         label: a word that occurs nowhere else; the command writes it down when it runs.
         id: what the server named it, when it was acknowledged.
     """
 
     key: str
-    kind: Literal["text", "run", "task"]
+    kind: Kind
     label: str
     path: str
     body: Mapping[str, Any]
     id: str | None = None
     tries: int = 0
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is for the manager, which replies; else for the pool."""
+        return self.path == INPUT
 
 
 class Load:
@@ -57,6 +68,7 @@ class Load:
         self._server = server
         self._effects = effects
         self._seed = seed
+        self._canceled: set[str] = set()
         self._stopping = False
 
     async def run(self, clients: int) -> None:
@@ -77,46 +89,69 @@ class Load:
     def open_work(self) -> int:
         """How many commands were acknowledged and have not come to their end."""
         self._effects.look()
-        done = {label for label, _ in self._effects.of("end")}
+        done = {label for label, _ in self._effects.of("end")} | self._canceled
         return sum(one.kind != "text" and one.label not in done for one in self.acknowledged)
+
+    def unfired(self) -> int:
+        """How many commands with a time of their own have not been run."""
+        self._effects.look()
+        fired = {label for label, _ in self._effects.of("start")}
+        return sum(one.kind == "at" and one.label not in fired for one in self.acknowledged)
 
     async def _client(self, number: int) -> None:
         chance = random.Random(f"{self._seed}/{number}")
         async with httpx.AsyncClient(timeout=10.0, limits=httpx.Limits(max_keepalive_connections=0)) as http:
             count = 0
             while not self._stopping:
-                if self.open_work() < OPEN_WORK:
-                    count += 1
-                    await self._insist(http, self._make(f"c{number}n{count}", chance))
-                    if chance.random() < 0.1:
-                        await self._insist(http, chance.choice(self.acknowledged))
-                await trio.sleep(chance.uniform(0.0, 0.15))
+                count += 1
+                kind = chance.choice(KINDS) if self.open_work() < OPEN_WORK else "text"
+                await self._carry_through(http, self._make(kind, f"c{number}n{count}", chance))
+                if chance.random() < 0.1:
+                    await self._insist(http, chance.choice(self.acknowledged))
+                await trio.sleep(chance.uniform(0.0, 0.1))
 
-    def _make(self, label: str, chance: random.Random) -> Request:
-        kind = chance.choice(KINDS)
-        command = self._effects.command(
-            label, chance.choice((0.0, 0.05, 0.3)), straggler=chance.random() < 0.1
-        )
+    def _make(self, kind: Kind, label: str, chance: random.Random) -> Request:
+        duration_s = LONG_S if kind == "cancel" else chance.choice((0.0, 0.05, 0.3))
+        command = self._effects.command(label, duration_s, straggler=chance.random() < 0.1)
         match kind:
             case "text":
-                path, body = "/api/input", {"text": f"hello {label}"}
+                path, body = INPUT, {"text": f"hello {label}"}
             case "run":
-                path, body = "/api/input", {"text": f"/run {command}"}
-            case "task":
-                path, body = "/api/tasks", {"title": label, "command": ["/bin/sh", "-c", command]}
+                path, body = INPUT, {"text": f"/run {command}"}
+            case "at":
+                path, body = INPUT, {"text": f"/at +{chance.choice((1, 2))}s {command}"}
+            case "task" | "cancel":
+                path, body = TASKS, {"title": label, "command": ["/bin/sh", "-c", command]}
         key = f"{self._seed}-{label}"
         request = Request(key=key, kind=kind, label=label, path=path, body={**body, "key": key})
         self.requests[key] = request
         return request
 
+    async def _carry_through(self, http: httpx.AsyncClient, request: Request) -> None:
+        """Send it, and cancel it where that is its kind, until each is acknowledged."""
+        await self._insist(http, request)
+        if request.kind == "cancel" and request.id is not None:
+            await trio.sleep(0.05)
+            await self._post(http, f"{TASKS}/{request.id}/cancel", {})
+            self._canceled.add(request.label)
+
     async def _insist(self, http: httpx.AsyncClient, request: Request) -> None:
         """Send it, with the same key, until it is acknowledged."""
+        answer = await self._post(http, request.path, request.body, request)
+        if answer is not None:
+            self._acknowledge(request, str(answer["id"]))
+
+    async def _post(
+        self, http: httpx.AsyncClient, path: str, body: Mapping[str, Any], request: Request | None = None
+    ) -> Mapping[str, Any] | None:
+        """The answer, as soon as one comes; None when the server refuses, which is a fault."""
         while True:
             address = await self._server.wait_until_up()
-            request.tries += 1
+            if request is not None:
+                request.tries += 1
             self.on_the_wire += 1
             try:
-                answer = await http.post(address + request.path, json=request.body)
+                answer = await http.post(address + path, json=body)
             except httpx.TransportError as error:
                 self.answers[type(error).__name__] += 1
                 await trio.sleep(0.02)
@@ -125,11 +160,10 @@ class Load:
                 self.on_the_wire -= 1
             self.answers[str(answer.status_code)] += 1
             if answer.status_code == ACCEPTED:
-                self._acknowledge(request, str(answer.json()["id"]))
-                return
+                return answer.json()
             if answer.status_code not in RETRIED:
-                self.faults.append(f"{request.key}: {answer.status_code} {answer.text}")
-                return
+                self.faults.append(f"{path} {body}: {answer.status_code} {answer.text}")
+                return None
             await trio.sleep(0.05)
 
     def _acknowledge(self, request: Request, name: str) -> None:

@@ -15,6 +15,7 @@ import trio
 LISTENING = "listening on "
 START_S = 60.0
 PAGE = 200
+UNAVAILABLE = 503
 
 
 class Server:
@@ -106,13 +107,17 @@ class Server:
 
 
 async def fetch_all(address: str, what: str) -> list[Mapping[str, Any]]:
-    """All of a list of the API, page by page, newest first."""
+    """All of a list of the API, page by page, newest first; waits while it is not available."""
     found: list[Mapping[str, Any]] = []
+    deadline = trio.current_time() + START_S
     async with httpx.AsyncClient(base_url=address, timeout=30.0) as http:
         cursor: str | None = None
         while True:
             wanted = {"limit": str(PAGE), **({"cursor": cursor} if cursor else {})}
             answer = await http.get(f"/api/{what}", params=wanted)
+            if answer.status_code == UNAVAILABLE and trio.current_time() < deadline:
+                await trio.sleep(0.1)
+                continue
             answer.raise_for_status()
             page = answer.json()
             found += page[what]
