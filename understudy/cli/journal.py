@@ -1,11 +1,11 @@
-"""`journal tail | verify | repair`: what the files say. The first two take no lock and no server."""
+"""`journal tail | verify | repair`: what the files say. The first two take no lock and need no server."""
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
@@ -17,22 +17,12 @@ from understudy.cli.exits import Exit
 from understudy.cli.output import console, print_json, styled, table, when
 from understudy.cli.server import require_home
 from understudy.cli.settings import COMMON, Common, home_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from understudy.supervision.home import Home
+from understudy.supervision.home import Home
+from understudy.supervision.journal import Damage, JournalReport, RepairReport, repair_journal
 
 app = App(name="journal", help="The journals: every actor's truth, read from the files.")
 
-
 JournalName = Annotated[str, Parameter(help="The journal's name (an actor's) [default: all].")]
-
-
-class TailLine(records.Line):
-    """A line with the name of its journal, as `tail --json` prints it."""
-
-    journal: str
 
 
 class VerifyAnswer(BaseModel):
@@ -40,7 +30,14 @@ class VerifyAnswer(BaseModel):
 
     home: str
     whole: bool
-    journals: list[records.JournalReport]
+    journals: list[JournalReport]
+
+
+class RepairAnswer(BaseModel):
+    """What `repair --json` prints."""
+
+    home: str
+    journals: list[RepairReport]
 
 
 @app.command
@@ -53,12 +50,11 @@ def tail(
 ) -> int:
     """Show the last turns of one journal, or of all in the order of their time.
 
-    With --json: JSON Lines, each turn as it is in the file plus the journal's name.
+    With --json: JSON Lines, each turn as it is in the file, and the journal's name.
     """
     home = require_home(home_path(common))
-    chosen = [journal] if journal is not None else records.names(home)
-    last = heapq.merge(*(_last(home, name, lines) for name in chosen), key=attrgetter("ts", "seq"))
-    for line in deque(last, maxlen=lines):
+    found = [records.last(home, name, lines) for name in _chosen(home, journal)]
+    for line in deque(heapq.merge(*found, key=attrgetter("ts", "seq")), maxlen=lines):
         if common.json:
             print_json(line.model_dump(by_alias=True))
         else:
@@ -66,14 +62,16 @@ def tail(
     return Exit.OK
 
 
-def _last(home: Home, name: str, count: int) -> Iterator[TailLine]:
-    """The last `count` turns of a journal, oldest first."""
-    for seq, line in deque(records.read_lines(home, name), maxlen=count):
-        parsed = records.parse_line(name, seq, line)
-        yield TailLine.model_validate(parsed.model_dump(by_alias=True) | {"journal": name})
+def _chosen(home: Home, journal: str | None) -> list[str]:
+    """The names that a command is about.
+
+    Raises:
+        NotFound: there is no journal of that name.
+    """
+    return records.names(home) if journal is None else [records.folder_of(home, journal).name]
 
 
-def _print_line(line: TailLine) -> None:
+def _print_line(line: records.Line) -> None:
     events = ", ".join(event.type for event in line.events) or "no event"
     more = f" +{len(line.sends)} sent" if line.sends else ""
     parts = [(when(line.ts / 1e6), "dim"), " ", (f"{line.journal} {line.seq}", "bold")]
@@ -88,11 +86,8 @@ def verify(journal: JournalName | None = None, /, *, common: Common = COMMON) ->
     Exit code 7 when something is damaged.
     """
     home = require_home(home_path(common))
-    chosen = [journal] if journal is not None else records.names(home)
-    for name in chosen:
-        records.folder_of(home, name)
-    reports = [records.verify(home, name) for name in chosen]
-    whole = all(report.damage is None for report in reports)
+    reports = [records.verify(home, name) for name in _chosen(home, journal)]
+    whole = all(report.whole for report in reports)
     if common.json:
         print_json(VerifyAnswer(home=str(home.path), whole=whole, journals=reports))
     else:
@@ -100,33 +95,69 @@ def verify(journal: JournalName | None = None, /, *, common: Common = COMMON) ->
     return Exit.OK if whole else Exit.DAMAGED
 
 
-def _print_reports(home: Home, reports: list[records.JournalReport]) -> None:
+def _print_reports(home: Home, reports: list[JournalReport]) -> None:
     out = console()
     if not reports:
         out.print(Text(f"{home.path} has no journals yet"))
         return
-    rows = [[one.journal, styled(one.state), str(one.lines), _remarks(one)] for one in reports]
+    rows = [[one.name, state_of(one), str(one.lines), _remarks(one)] for one in reports]
     out.print(table(["journal", "state", "turns", "remarks"], rows))
     for report in reports:
-        if report.damage is not None:
-            _print_damage(report.journal, report.damage)
+        for damage in report.damage:
+            out.print(Text.assemble((f"{report.name}: ", "bold red"), place_of(damage)), soft_wrap=True)
+    if any(not report.whole for report in reports):
+        out.print(Text("Nothing was changed. What to do: stop the server, then `understudy journal repair`"))
 
 
-def _remarks(report: records.JournalReport) -> str:
+def state_of(report: JournalReport) -> Text:
+    """`whole` or `damaged`, in colour."""
+    return styled("whole" if report.whole else "damaged")
+
+
+def place_of(damage: Damage) -> str:
+    """Where the damage is, and what."""
+    return f"{damage.file}, line {damage.line}, offset {damage.offset}: {damage.reason}"
+
+
+def _remarks(report: JournalReport) -> str:
     remarks = [f"seq {report.first_seq} to {report.last_seq}"] if report.lines else ["empty"]
     if report.unfinished_bytes:
         remarks.append(f"{report.unfinished_bytes} bytes of an unfinished write at the end")
     if report.gaps:
-        remarks.append("given up: " + ", ".join(f"{first} to {last}" for first, last in report.gaps))
-    if report.bad_snapshots:
-        remarks.append(f"{len(report.bad_snapshots)} of {report.snapshots} snapshots not whole")
+        remarks.append("given up: " + _ranges(report.gaps))
     return "; ".join(remarks)
 
 
-def _print_damage(name: str, damage: records.Damage) -> None:
-    text = Text.assemble(
-        (f"{name} is damaged", "bold red"),
-        f": {damage.file}, line {damage.line}, offset {damage.offset}: {damage.reason}. Nothing was changed. "
-        f"What to do: stop the server, then `understudy journal repair {name}` sets the bad records aside",
-    )
-    console().print(text, soft_wrap=True)
+def _ranges(gaps: tuple[tuple[int, int], ...]) -> str:
+    return ", ".join(f"seq {first} to {last}" if first < last else f"seq {first}" for first, last in gaps)
+
+
+@app.command
+def repair(journal: JournalName | None = None, /, *, common: Common = COMMON) -> int:
+    """Set the bad records of damaged journals aside; every good line and all that is cut out is kept.
+
+    Takes the home for itself: stop its server first (exit code 4 while one runs).
+    """
+    home = require_home(home_path(common))
+    chosen = _chosen(home, journal)
+    with home.own():
+        reports = [repair_journal(home.files, home.journals / name) for name in chosen]
+    if common.json:
+        print_json(RepairAnswer(home=str(home.path), journals=reports))
+    else:
+        _print_repairs(reports)
+    return Exit.OK
+
+
+def _print_repairs(reports: list[RepairReport]) -> None:
+    out = console()
+    for report in reports:
+        if not report.damage:
+            out.print(Text(f"{report.name}: nothing to repair"))
+            continue
+        lost = f", given up: {_ranges(report.gaps)}" if report.gaps else ""
+        out.print(Text.assemble((f"{report.name}: repaired", "bold"), f", {report.lines} turns kept{lost}"))
+        for damage in report.damage:
+            out.print(Text(f"  {place_of(damage)}"), soft_wrap=True)
+        for path in report.kept:
+            out.print(Text(f"  set aside in {path}", style="dim"), soft_wrap=True)

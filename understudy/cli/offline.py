@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from understudy.actors.projection.fold import fold_line, is_folded
 from understudy.actors.projection.model import ReadModel
 from understudy.cli import records
+from understudy.cli.exits import Exit
+from understudy.cli.output import console
 from understudy.protocols.errors import JournalDamaged
 from understudy.protocols.read_model import Cursor
+from understudy.supervision.journal import JournalReport
 
 if TYPE_CHECKING:
     from understudy.supervision.home import Home
@@ -26,13 +31,13 @@ class Look:
     """
 
     model: ReadModel = field(default_factory=ReadModel)
-    reports: list[records.JournalReport] = field(default_factory=list[records.JournalReport])
+    reports: list[JournalReport] = field(default_factory=list[JournalReport])
     not_folded: list[str] = field(default_factory=list[str])
 
     @property
-    def damaged(self) -> list[records.JournalReport]:
-        """The journals that are damaged."""
-        return [report for report in self.reports if report.damage is not None]
+    def whole(self) -> bool:
+        """Whether no journal is damaged."""
+        return all(report.whole for report in self.reports)
 
 
 def look_at(home: Home) -> Look:
@@ -46,7 +51,7 @@ def look_at(home: Home) -> Look:
     return look
 
 
-def _fold(look: Look, home: Home, name: str, report: records.JournalReport) -> None:
+def _fold(look: Look, home: Home, name: str, report: JournalReport) -> None:
     try:
         for seq, line in records.read_lines(home, name):
             cursor = Cursor(journal=name, incarnation=report.incarnation, seq=seq)
@@ -54,3 +59,16 @@ def _fold(look: Look, home: Home, name: str, report: records.JournalReport) -> N
                 look.not_folded.append(problem)
     except JournalDamaged:
         return  # the report has it
+
+
+def report_damage(look: Look) -> Exit:
+    """Say on standard error what the answer lacks, as a command's exit code: 7 when it lacks something."""
+    damaged = [report.name for report in look.reports if not report.whole]
+    if not damaged:
+        return Exit.OK
+    text = (
+        f"damaged: {', '.join(damaged)}. This shows only what comes before the damage; "
+        "`understudy journal verify` says where, `understudy journal repair` sets it aside"
+    )
+    console(error=True).print(Text(text, style="bold red"), soft_wrap=True)
+    return Exit.DAMAGED

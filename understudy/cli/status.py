@@ -13,13 +13,14 @@ from rich.text import Text
 from understudy.cli.answers import ActorPage, ServerStatus, TaskCounts
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit
+from understudy.cli.journal import place_of, state_of
 from understudy.cli.offline import look_at
 from understudy.cli.output import NARROW, console, print_json, styled, table, when
-from understudy.cli.records import JournalReport
 from understudy.cli.server import owner_of, require_home
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.lifecycle import Halt
 from understudy.protocols.read_model import ActorRow, Incident, ManagerRow
+from understudy.supervision.journal import JournalReport
 
 _ACTORS = 100
 _INCIDENTS = 5
@@ -67,7 +68,7 @@ def status(*, common: Common = COMMON) -> int:
         print_json(answer)
     else:
         _print(answer)
-    damaged = bool(answer.blocked) or any(report.damage for report in answer.journals)
+    damaged = bool(answer.blocked) or not all(report.whole for report in answer.journals)
     return Exit.DAMAGED if damaged else Exit.OK
 
 
@@ -90,7 +91,7 @@ def _from_files(home: Path, pid: int | None) -> StatusAnswer:
     look = look_at(require_home(home))
     return StatusAnswer(
         home=str(home),
-        state="damaged" if look.damaged else "resting",
+        state="resting" if look.whole else "damaged",
         running=False,
         pid=pid,
         manager=look.model.manager,
@@ -123,7 +124,7 @@ def _print(answer: StatusAnswer) -> None:
         out.print(_actors(out, answer.actors))
     if answer.journals:
         out.print()
-        rows = [[one.journal, styled(one.state), str(one.lines)] for one in answer.journals]
+        rows = [[one.name, state_of(one), str(one.lines)] for one in answer.journals]
         out.print(table(["journal", "state", "turns"], rows))
     for incident in answer.incidents[:_INCIDENTS]:
         out.print(
@@ -146,13 +147,11 @@ def _print_needs(out: Console, answer: StatusAnswer) -> None:
             Text.assemble((f"{halt.actor}: ", "bold red"), f"{halt.error}. {halt.advice}"), soft_wrap=True
         )
     for report in answer.journals:
-        if report.damage is not None:
-            found = report.damage
-            where = f"{found.file}, line {found.line}, offset {found.offset}: {found.reason}"
-            advice = f"Look at it with `understudy journal verify {report.journal}`"
-            out.print(
-                Text.assemble((f"{report.journal}: ", "bold red"), f"{where}. {advice}"), soft_wrap=True
+        for damage in report.damage:
+            text = (
+                f"{place_of(damage)}. `understudy journal verify` shows all, `journal repair` sets it aside"
             )
+            out.print(Text.assemble((f"{report.name}: ", "bold red"), text), soft_wrap=True)
     for line in answer.not_understood[:_INCIDENTS]:
         out.print(Text(f"not understood: {line}", style="yellow"), soft_wrap=True)
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from understudy.cli.answers import CancelAnswer, TaskPage
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit
-from understudy.cli.offline import look_at
+from understudy.cli.offline import Look, look_at, report_damage
 from understudy.cli.output import NARROW, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
@@ -43,9 +43,11 @@ def list_tasks(
     """List the tasks, newest first: from the server, or from the files when none runs."""
     home = home_path(common)
     address = address_of(home)
+    code = Exit.OK
     if address is None:
-        model = look_at(require_home(home)).model
-        rows, following = model.tasks.page(limit, None, lambda row: status in (None, row.status))
+        look = look_at(require_home(home))
+        code = report_damage(look)
+        rows, following = look.model.tasks.page(limit, None, lambda row: status in (None, row.status))
         page = TaskPage(tasks=rows, next=following)
     else:
         page = trio.run(partial(_list, address, limit, status))
@@ -53,7 +55,7 @@ def list_tasks(
         print_json(page)
     else:
         _print_list(page)
-    return Exit.OK
+    return code
 
 
 async def _list(address: str, limit: int, status: TaskStatus | None) -> TaskPage:
@@ -97,12 +99,18 @@ def show(task_id: TaskId, /, *, common: Common = COMMON) -> int:
     """Show one task with its output: from the server, or from the files when none runs."""
     home = home_path(common)
     address = address_of(home)
-    detail = _from_files(home, task_id) if address is None else trio.run(_show, address, task_id)
+    code = Exit.OK
+    if address is None:
+        look = look_at(require_home(home))
+        code = report_damage(look)
+        detail = _found(look, home, task_id)
+    else:
+        detail = trio.run(_show, address, task_id)
     if common.json:
         print_json(detail)
     else:
         _print_detail(detail)
-    return Exit.OK
+    return code
 
 
 async def _show(address: str, task_id: str) -> TaskDetail:
@@ -113,8 +121,8 @@ async def _show(address: str, task_id: str) -> TaskDetail:
         raise lost(address, error) from error
 
 
-def _from_files(home: Path, task_id: str) -> TaskDetail:
-    detail = look_at(require_home(home)).model.task_detail(task_id)
+def _found(look: Look, home: Path, task_id: str) -> TaskDetail:
+    detail = look.model.task_detail(task_id)
     if detail is None:
         msg = f"{home} has no task {task_id!r}: `understudy tasks list` shows those that there are"
         raise NotFound(msg)

@@ -13,7 +13,7 @@ from understudy.supervision.leftovers import is_alive
 if TYPE_CHECKING:
     from understudy.cli.demo.ledger import Ledger
     from understudy.cli.demo.scenes import Note
-    from understudy.cli.records import JournalReport
+    from understudy.supervision.journal import JournalReport
 
 
 class Check(BaseModel):
@@ -145,7 +145,7 @@ def _no_orphans(evidence: Evidence) -> Check:
 
 
 def _journals_are_whole(evidence: Evidence) -> Check:
-    damaged = [report.journal for report in evidence.reports if report.damage is not None]
+    damaged = [report.name for report in evidence.reports if not report.whole]
     lines = sum(report.lines for report in evidence.reports)
     found = f"{lines} lines in {len(evidence.reports)} journals" + (
         f", damaged: {damaged}" if damaged else ""

@@ -23,7 +23,6 @@ from understudy.cli.exits import Exit, failure
 from understudy.cli.output import console, print_json
 from understudy.cli.settings import COMMON, Common
 
-
 _WIDTH = 120
 
 
