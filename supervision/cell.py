@@ -573,6 +573,10 @@ class Cell:
         if envelope is not None and (reply := envelope[1]) is not None:
             reply.resolve(True)  # noqa: FBT003
 
+    def is_ahead(self) -> bool:
+        """Whether its state in memory is ahead of the disk."""
+        return False
+
     def must_flush(self) -> bool:
         """Whether something has to become durable before the end."""
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -94,7 +95,16 @@ class PersistentActor(Actor, Generic[S]):
             TurnOver: outside of the live turn (rule T3).
             TypeError: the class has no method for this event.
         """
-        typing.cast("PersistentCell", self._cell).emit(self, event)
+        cell: PersistentCell = self._cell  # pyright: ignore[reportAssignmentType] - cast() is a call
+        if not cell.live or self is not cell.actor or get_ident() != cell.scheduler.ident:
+            raise cell.turn_over("emit")
+        handler = self._events.get(type(event))
+        if handler is None:
+            msg = f"expected an event that {type(self).__name__} has a method for, got {type(event).__name__}"
+            raise TypeError(msg)
+        head, encode, apply = handler
+        cell.events.append(b"%b%b}" % (head, encode(event)))
+        apply(self, event)
 
     def send(self, to: ActorRef[Any] | str, message: Message[Any]) -> None:
         """Send with the turn: the message leaves when the line is durable, and reaches a persistent

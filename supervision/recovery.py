@@ -74,6 +74,7 @@ class _Replay:
         self._last_of: dict[str, int] = {}
         self._boxes: dict[tuple[str, int], Box] = {}
         self._keys = cell.new_keys()
+        self._bytes = 0
         self._name = cell.name.encode()
         cell.actor.state = cell.actor.initial_state()
 
@@ -93,6 +94,7 @@ class _Replay:
                 f"expected a snapshot of state version {cell.actor.state_version}, got {body['version']}",
             )
         cell.actor.state = body["state"]
+        cell.snapshot_bytes = len(snapshot.body)
         self._seq = snapshot.seq
         self._last_of = body["last"]
         for to, incarnation, next_n, waiting in body["outbox"]:
@@ -126,6 +128,7 @@ class _Replay:
                 self._note_key(line)
             expected += 1
         self._seq = expected - 1
+        self._bytes += sum(map(len, chunk.lines))
 
     def finish(self) -> None:
         """The replay is done: it becomes the cell's."""
@@ -138,6 +141,7 @@ class _Replay:
                 outbox.older[to, incarnation] = box
         cell.outbox, cell.last_of, cell.keys = outbox, self._last_of, self._keys
         cell.seq = cell.watermark = journal.watermark
+        cell.bytes_since_snapshot = self._bytes
         if cell.seq != self._seq and self._seq:
             msg = f"{cell}: expected to have replayed up to seq {cell.seq}, got {self._seq}"
             raise RuntimeError(msg)
