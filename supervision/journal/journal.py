@@ -104,7 +104,7 @@ class Journal:
     """
 
     __slots__ = (
-        "_appended", "_files", "_output", "_post", "_settled", "_suspect", "_writer", "folder",
+        "_appended", "_files", "_output", "_post", "_put", "_settled", "_suspect", "_writer", "folder",
         "incarnation", "name", "on_durable", "on_failed", "problem", "skipped_snapshots", "snapshot_seq",
         "torn", "watermark",
     )  # fmt: skip
@@ -130,6 +130,7 @@ class Journal:
         self.on_failed: Callable[[OSError], None] = _ignore
         self._files = files
         self._writer = writer
+        self._put = writer.put
         self._post = post
         self._output = Output(files, folder, settings.segment_bytes, self._moved, self._broke)
         self._appended = 0
@@ -144,7 +145,7 @@ class Journal:
         del lines
         if self.problem is None:
             self._appended = last_seq
-            self._writer.append(self._output, data, last_seq)
+            self._put((self._output, data, last_seq))
 
     async def settled(self) -> None:
         """Wait until everything appended is durable, or has failed (see `problem`)."""

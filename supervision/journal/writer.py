@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 from understudy.supervision.journal.pool import Pool
 
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
     from understudy.supervision.journal.output import Output
 
 
-class Append(NamedTuple):
-    """Whole lines of one journal, the last of which has `last_seq`."""
-
-    output: Output
-    data: bytes
-    last_seq: int
+Append: TypeAlias = "tuple[Output, bytes, int]"
+"""Whole lines of one journal, and the seq of the last of them. A plain tuple: one is made for each append."""
 
 
 class Writer:
-    """The service. `append` and `run` may be called from any thread and never wait.
+    """The service. `put` and `run` may be called from any thread and never wait.
 
     Args:
         post: runs a call on the loop's thread soon; never raises, also when the loop is gone.
         open_files: journals whose segment is kept open.
         threads: of the pool.
+
+    Attributes:
+        put: queues an `Append`; the queue's own method, since a call in between costs as much again.
     """
 
     def __init__(self, post: Callable[[Callable[[], None]], None], open_files: int, threads: int) -> None:
@@ -48,12 +47,9 @@ class Writer:
         self._open: dict[Output, None] = {}  # in order of last use
         self._pool = Pool(threads)
         self._queue: SimpleQueue[Append | Callable[[], None] | None] = SimpleQueue()
+        self.put: Callable[[Append], None] = self._queue.put
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
-
-    def append(self, output: Output, data: bytes, last_seq: int) -> None:
-        """Queue whole lines, the last of which has `last_seq`."""
-        self._queue.put(Append(output, data, last_seq))
 
     def run(self, job: Callable[[], None]) -> None:
         """Run `job` on the writer's thread after what was queued before; it must not raise."""
@@ -94,10 +90,10 @@ class Writer:
         batch: dict[Output, list[Append]] = {}
         item = self._queue.get()
         try:
-            while isinstance(item, Append):
-                waiting = batch.get(item.output)
+            while item is not None and not callable(item):
+                waiting = batch.get(item[0])
                 if waiting is None:
-                    batch[item.output] = [item]
+                    batch[item[0]] = [item]
                 else:
                     waiting.append(item)
                 item = self._queue.get_nowait()
@@ -148,8 +144,8 @@ def _begin(output: Output, appends: list[Append]) -> Callable[[], None]:
 
     With the writes in the pool too, its threads contend for the interpreter: a fifth slower.
     """
-    data = appends[0].data if len(appends) == 1 else b"".join([append.data for append in appends])
-    last_seq = appends[-1].last_seq
+    data = appends[0][1] if len(appends) == 1 else b"".join([append[1] for append in appends])
+    last_seq = appends[-1][2]
     if output.is_ready:
         output.write(data)
         return partial(output.commit, len(data), last_seq)

@@ -135,7 +135,7 @@ async def test_writer_that_tells_before_it_syncs_is_caught(
     make_durable = Writer.make_durable
 
     def tell_first(self: Writer, some: list[tuple[Output, list[Append]]]) -> None:
-        self.tell([(output, appends[-1].last_seq, None) for output, appends in some])
+        self.tell([(output, appends[-1][2], None) for output, appends in some])
         make_durable(self, some)
 
     monkeypatch.setattr(Writer, "make_durable", tell_first)
