@@ -120,10 +120,15 @@ class Effects:
         """Label and attempt of all lines of one step."""
         return [(label, attempt) for known, label, attempt in self.lines if known == step]
 
-    def command(self, label: str, duration_s: float, *, straggler: bool) -> str:
-        """A shell command that leaves these lines, and perhaps a process outside of its group."""
-        left = "setsid sleep 600 >/dev/null 2>&1 & " if straggler else ""
-        return (
-            f"{left}echo start {label} $UNDERSTUDY_ATTEMPT >> '{self.file}'; sleep {duration_s:.2f}; "
-            f"echo end {label} $UNDERSTUDY_ATTEMPT >> '{self.file}'; echo did {label}"
-        )
+    def command(self, label: str, duration_s: float) -> str:
+        """A shell command that leaves these lines."""
+        return f"{self._steps(label, duration_s)}; echo did {label}"
+
+    def command_of_strays(self, label: str, duration_s: float) -> str:
+        """The same, done by a process that left the group; another one stays behind for long."""
+        left = "setsid sleep 600 >/dev/null 2>&1 &"
+        return f"setsid sh -c '{self._steps(label, duration_s)}'; {left} echo did {label}"
+
+    def _steps(self, label: str, duration_s: float) -> str:
+        line = f'{label} $UNDERSTUDY_ATTEMPT >> "{self.file}"'
+        return f"echo start {line}; sleep {duration_s:.2f}; echo end {line}"

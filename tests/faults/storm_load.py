@@ -22,6 +22,7 @@ OPEN_WORK = 24
 Kind = Literal["text", "run", "task", "at", "cancel"]
 KINDS: tuple[Kind, ...] = ("text", "text", "run", "run", "run", "task", "task", "task", "at", "cancel")
 LONG_S = 100.0
+STRAYS = 0.2
 
 
 @dataclass
@@ -111,8 +112,9 @@ class Load:
                 await trio.sleep(chance.uniform(0.0, 0.1))
 
     def _make(self, kind: Kind, label: str, chance: random.Random) -> Request:
-        duration_s = LONG_S if kind == "cancel" else chance.choice((0.0, 0.05, 0.3))
-        command = self._effects.command(label, duration_s, straggler=chance.random() < 0.1)
+        duration_s = LONG_S if kind == "cancel" else chance.choice((0.0, 0.05, 0.3, 1.0))
+        strays = chance.random() < STRAYS
+        command = (self._effects.command_of_strays if strays else self._effects.command)(label, duration_s)
         match kind:
             case "text":
                 path, body = INPUT, {"text": f"hello {label}"}

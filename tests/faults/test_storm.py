@@ -18,6 +18,7 @@ KILLS = 6
 @pytest.mark.req("MG-2")
 @pytest.mark.req("WK-1")
 @pytest.mark.req("WK-5")
+@pytest.mark.rule("E2")
 @pytest.mark.rule("H1")
 async def test_a_server_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """SIGKILL under a load of inputs and tasks: every acknowledged one is answered or done once."""
