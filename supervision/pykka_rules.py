@@ -59,14 +59,15 @@ def make_cell(actor: Actor) -> Cell:
 
 def begin(cell: Cell) -> None:
     """Let a made actor run: `start()` has entered it into the registry already."""
+    assert isinstance(cell, PykkaCell)
     scheduler = cell.scheduler
+    scheduler.call_soon(cell.enter_loop)
+    # Asked only now: a scheduler that closes before the call is in drops it without a word.
     if scheduler.closed:
         ActorRegistry.unregister(cell.ref)
         cell.state = STOPPED
         msg = f"{cell} can't start: the system has stopped"
         raise ActorStopped(msg)
-    assert isinstance(cell, PykkaCell)
-    scheduler.call_soon(cell.enter_loop)
 
 
 class PykkaCell(Cell):
@@ -88,7 +89,7 @@ class PykkaCell(Cell):
 
     def enter_loop(self) -> None:
         """On the loop: call `on_start`, then take messages."""
-        if self.scheduler.closed:
+        if self.scheduler.closed or self.system.stopping:  # nobody would stop it any more
             self.closed("the system stopped")
             return
         self.system.adopt_started(self)
