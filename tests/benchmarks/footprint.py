@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KIB = 1024.0
 WARM, COUNT, TRACED, PYKKA_COUNT = 100, 20_000, 2_000, 500
-IDLE, IDLE_S = 10_000, 2.0
+IDLE, IDLE_S = 10_000, 8.0
 STATM = Path("/proc/self/statm")
 
 
@@ -123,7 +123,7 @@ ROWS = (
         _memory,
         fresh=True,
     ),
-    # No peer: absolute. One measurement is two seconds of sleep; the sleep's own wake-up is counted.
+    # No peer: absolute. One measurement is eight seconds of sleep; its own wake-up (0.3 ms) is counted.
     Row(
         "idle-cpu",
         "10,000 idle actors, CPU per second",
