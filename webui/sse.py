@@ -21,7 +21,7 @@ BEAT_S = 15.0
 """After so much silence a comment is sent, so that both ends notice when the other is gone."""
 RETRY_MS = 1000
 """How long a browser waits before it connects again."""
-_ID = re.compile(r"(\d{1,18})-(\d{1,18})")
+_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
 def parse_id(text: str | None) -> tuple[int, int] | None:

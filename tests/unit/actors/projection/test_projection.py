@@ -88,10 +88,19 @@ async def checkpointed(system: ActorSystem, journal: str, seq: int) -> None:
     """Wait until a durable checkpoint covers `seq` of `journal`."""
     actor: ProjectionActor = system.cell("projection").actor
     while all(cursor.journal != journal or cursor.seq < seq for cursor in actor.state.cursors):
-        moved = trio.Event()
-        end = system.subscribe_journals(lambda *_, moved=moved: moved.set())
-        await moved.wait()
-        end()
+        await next_lines(system)
+
+
+async def next_lines(system: ActorSystem) -> None:
+    """Wait until any journal has new durable lines."""
+    moved = trio.Event()
+
+    def wake(_journal: str, _seq: int, _lines: bytes) -> None:
+        moved.set()
+
+    end = system.subscribe_journals(wake)
+    await moved.wait()
+    end()
 
 
 def write_often(monkeypatch: pytest.MonkeyPatch) -> None:
