@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 READ = os.O_RDONLY
@@ -95,6 +96,10 @@ class Files:
         """Make one folder, its owner's only (0700)."""
         folder.mkdir(mode=0o700)
 
+    def rmdir(self, folder: Path) -> None:
+        """Remove an empty folder."""
+        folder.rmdir()
+
     def listdir(self, folder: Path) -> list[str]:
         """The names in the folder, sorted; none when there is no such folder."""
         try:
@@ -167,4 +172,10 @@ class Files:
             except FileExistsError:
                 if not self.is_folder(new):
                     raise
-            self.sync_folder(new.parent)
+            try:
+                self.sync_folder(new.parent)
+            except OSError:
+                # a later attempt would find it made, and take it for durable
+                with suppress(OSError):
+                    self.rmdir(new)
+                raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,8 @@ class Output:
     """
 
     __slots__ = (
-        "_fd", "_files", "_segment_bytes", "epoch", "failed", "folder", "lines", "moved", "path", "problem",
-        "seq", "size",
+        "_fd", "_files", "_segment_bytes", "_written", "epoch", "failed", "folder", "lines", "moved", "path",
+        "problem", "seq", "size",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,7 @@ class Output:
         self._files = files
         self._segment_bytes = segment_bytes
         self._fd = -1
+        self._written = 0
 
     def continue_at(self, path: Path | None, epoch: int, seq: int, lines: int, size: int) -> None:
         """Where replay ended. `path` None: the next append makes a new segment of this epoch."""
@@ -69,7 +71,7 @@ class Output:
         """Whether `write` is one system call: no file has to be opened or made for it."""
         return self._fd >= 0 and self.size < self._segment_bytes
 
-    def write(self, data: bytes) -> None:
+    def write(self, parts: list[bytes]) -> None:
         """Write whole lines; sets `problem` instead of raising. Nothing is durable before `commit`."""
         try:
             # Everything before was synced, or `problem` would be set: the watermark is at the segment's
@@ -78,20 +80,22 @@ class Output:
                 self._start_segment()
             elif self._fd < 0:
                 self._fd = self._files.open(self.path, APPEND)
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
             self._files.write_all(self._fd, data)
-        except OSError as error:
+            self._written = len(data)
+        except Exception as error:  # noqa: BLE001 - see _break
             self._break(error)
 
-    def commit(self, size: int, last_seq: int) -> None:
-        """Sync what `write` wrote: `size` bytes up to `last_seq`; sets `problem` instead of raising."""
+    def commit(self, last_seq: int) -> None:
+        """Sync what `write` wrote, lines up to `last_seq`; sets `problem` instead of raising."""
         if self.problem is not None:
             return
         try:
             self.sync()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - see _break
             self._break(error)
         else:
-            self.size += size
+            self.size += self._written
             self.lines += last_seq - self.seq
             self.seq = last_seq
 
@@ -99,14 +103,24 @@ class Output:
         """Make what was written durable."""
         self._files.fdatasync(self._fd)
 
-    def _break(self, error: OSError) -> None:
-        self.problem = error
+    def _break(self, error: Exception) -> None:
+        """End writing. Also for errors that nobody expected: one thread serves all, and must go on."""
+        if isinstance(error, OSError):
+            self.problem = error
+        else:
+            logger.error(
+                "writing %s failed", self.path, exc_info=error,
+                extra={"action": "journal_write_failed", "file": str(self.path)},
+            )  # fmt: skip
+            self.problem = OSError(errno.EIO, f"the journal could not be written: {error!r}")
         self.close()
 
     def _start_segment(self) -> None:
         """Make the segment that begins after `seq`; its name is durable before a line goes into it."""
         self.close()
-        self._files.make_folders(self.folder)
+        if self.path is None:
+            self._files.make_folders(self.folder)
+            self._files.sync_folder(self.folder.parent)  # an attempt that failed may have made it
         path = segment_path(self.folder, self.seq + 1, self.epoch)
         self._fd = self._files.open(path, MAKE)
         self._files.sync_folder(self.folder)
@@ -122,7 +136,6 @@ class Output:
         self.epoch += 1  # also when an earlier attempt got half way: its file is not used again
         self._start_segment()
         self.sync()
-        self._files.sync_folder(self.folder)
         self.problem = None
         if failed is not None:
             self._tidy(failed, size)

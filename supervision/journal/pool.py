@@ -25,16 +25,19 @@ class _Round:
 
     def work(self) -> None:
         done = 0
-        try:
-            while True:
-                self.calls.popleft()()
-                done += 1
-        except IndexError:
-            pass
+        while (call := self._next()) is not None:
+            call()
+            done += 1
         with self._lock:
             self.left -= done
             if self.left == 0 and done:
                 self.gate.release()
+
+    def _next(self) -> Callable[[], None] | None:
+        try:
+            return self.calls.popleft()
+        except IndexError:
+            return None
 
 
 class Pool:

@@ -82,6 +82,8 @@ def newest_snapshot(files: Files, folder: Path) -> tuple[Snapshot | None, list[J
     for path in list_snapshots(files, folder):
         try:
             return read_snapshot(files, path), skipped
+        except FileNotFoundError:
+            continue  # a newer one has just been published, and this one removed
         except JournalDamaged as damage:
             skipped.append(damage)
     return None, skipped

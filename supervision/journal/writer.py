@@ -12,6 +12,7 @@ none. A `syncfs` followed by the pool's fdatasyncs names the file again, but gai
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from understudy.supervision.journal.output import Output
 
+
+logger = logging.getLogger(__name__)
 
 Append: TypeAlias = "tuple[Output, bytes, int]"
 """Whole lines of one journal, and the seq of the last of them. A plain tuple: one is made for each append."""
@@ -80,7 +83,7 @@ class Writer:
                 self._commit(batch)
             if then is None:
                 break
-            then()
+            _run_job(then)
         for output in self._open:
             output.close()
         self._pool.close()
@@ -139,23 +142,30 @@ def _nothing() -> None:
     """No job."""
 
 
+def _run_job(job: Callable[[], None]) -> None:
+    """The thread serves all journals: an error that a job did not expect must not end it."""
+    try:
+        job()
+    except Exception:
+        logger.exception("a job of the journals' writer failed", extra={"action": "journal_job_failed"})
+
+
 def _begin(output: Output, appends: list[Append]) -> Callable[[], None]:
     """Write at once where that is one quick call; what is left to do on a thread of the pool.
 
     With the writes in the pool too, its threads contend for the interpreter: a fifth slower.
     """
-    data = appends[0][1] if len(appends) == 1 else b"".join([append[1] for append in appends])
-    last_seq = appends[-1][2]
+    parts, last_seq = [append[1] for append in appends], appends[-1][2]
     if output.is_ready:
-        output.write(data)
-        return partial(output.commit, len(data), last_seq)
-    return partial(_write_and_commit, output, data, last_seq)
+        output.write(parts)
+        return partial(output.commit, last_seq)
+    return partial(_write_and_commit, output, parts, last_seq)
 
 
-def _write_and_commit(output: Output, data: bytes, last_seq: int) -> None:
+def _write_and_commit(output: Output, parts: list[bytes], last_seq: int) -> None:
     """Opening and making files syncs folders: all of it in parallel."""
-    output.write(data)
-    output.commit(len(data), last_seq)
+    output.write(parts)
+    output.commit(last_seq)
 
 
 def _tell(results: list[tuple[Output, int, OSError | None]]) -> None:

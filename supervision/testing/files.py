@@ -33,7 +33,8 @@ _CRASH = -1
 class Operation(NamedTuple):
     """One change that was asked of the layer: its number from 1, what, and on which file or folder.
 
-    Names: make, write, write_at, fdatasync, sync_folder, truncate, replace, link, unlink, mkdir.
+    Names: make, write, write_at, fdatasync, sync_folder, truncate, replace, link, unlink, mkdir,
+    rmdir.
     """
 
     number: int
@@ -227,6 +228,11 @@ class FaultyFiles(Files):
         with self._lock:
             super().mkdir(folder)
             self._disk.folder_made(folder)
+
+    def rmdir(self, folder: Path) -> None:
+        """As `Files.rmdir`."""
+        self._begin("rmdir", folder)
+        super().rmdir(folder)
 
     def _check_power(self) -> None:
         if self.crashed:

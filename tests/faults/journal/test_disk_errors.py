@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from understudy.supervision.journal import verify_journal
-from understudy.supervision.testing.files import FaultyFiles
+from understudy.supervision.testing.files import FaultyFiles, Operation
 from understudy.supervision.testing.journals import (
     SmallSettings,
     append,
@@ -142,6 +142,43 @@ async def test_full_disk_tears_a_line_and_reopening_waits_for_room(tmp_path: Pat
     assert (report.whole, report.lines) == (True, 4)
     whole = b"".join(path.read_bytes() for path in (tmp_path / "a").glob("*.jsonl"))
     assert whole == b"".join(make_lines(1, 4)), "no torn line is left for jq to stumble on"
+
+
+@pytest.mark.rule("J2", "J5")
+@pytest.mark.parametrize("folder_number", [0, 1, 2])
+async def test_new_journal_whose_folders_fail_to_sync_is_durable_when_it_says_so(
+    tmp_path: Path, folder_number: int
+) -> None:
+    """A folder that an attempt made without syncing it is not taken for durable by the next one."""
+    files = FaultyFiles(tmp_path)
+    async with open_journals(tmp_path / "state" / "journals", files) as journals:
+        journal = journals.open("a")
+        files.fail("sync_folder", after=folder_number)
+        with pytest.raises(OSError, match="Input/output error"):
+            await append(journal, [make_line(1)], 1)
+        await journal.reopen()
+        await append(journal, [make_line(1)], 1)
+    files.power_failure()
+    async with open_journals(tmp_path / "state" / "journals", files) as journals:
+        assert read(journals.open("a")) == [make_line(1)]
+
+
+@pytest.mark.rule("J1")
+async def test_error_that_nobody_expected_ends_one_journal_and_not_the_service(tmp_path: Path) -> None:
+    """The writer's thread serves all journals; the one that met a bug is told of it."""
+    files = FaultyFiles(tmp_path)
+
+    def stumble(operation: Operation) -> None:
+        if operation.name == "fdatasync" and operation.path.parent.name == "a":
+            raise RuntimeError("a bug")
+
+    async with open_journals(tmp_path, files) as journals:
+        bad, good = journals.open("a"), journals.open("b")
+        files.on_operation = stumble
+        with pytest.raises(OSError, match="a bug"):
+            await append(bad, [make_line(1)], 1)
+        await append(good, [make_line(1)], 1)
+        assert (bad.watermark, good.watermark) == (0, 1)
 
 
 @pytest.mark.rule("J5")
