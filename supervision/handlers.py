@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 import types
 import typing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,9 +97,7 @@ def _evaluate(annotation: str, function: types.FunctionType, cls: type) -> objec
         frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name != "<module>":
-            try:
+            with suppress(Exception):
                 return eval(annotation, frame.f_globals, dict(frame.f_locals))  # noqa: S307
-            except Exception:  # noqa: BLE001
-                pass
         frame = frame.f_back
     return None

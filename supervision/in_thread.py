@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -95,10 +96,8 @@ class ThreadedSystem:
             raise WouldDeadlock(msg)
         token, end = self._token, self._end
         if token is not None and end is not None:
-            try:
+            with suppress(trio.RunFinishedError):  # it has ended already
                 token.run_sync_soon(end.set, idempotent=True)
-            except trio.RunFinishedError:
-                pass  # it has ended already
         self._thread.join()
 
     async def _status(self) -> SystemStatus:
