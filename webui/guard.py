@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from understudy.webui.problems import Problem
 
 MAX_BODY_BYTES = 1 << 20
+DRAINED_BYTES = 8 << 20
+"""So much of a body that is too large is read and dropped: who still writes does not read the answer."""
 BODY_TIMEOUT_S = 30.0
 HTTP_PORT = 80
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -127,24 +129,24 @@ def _body_refusal(scope: Scope) -> Problem | None:
     if plain not in ([], ["application/json"]):
         return _not_json(", ".join(types))
     lengths = _values(scope, b"content-length")
-    if any(value.isdigit() and int(value) > MAX_BODY_BYTES for value in lengths):
+    if any(value.isdigit() and int(value) > DRAINED_BYTES for value in lengths):
         return _too_large()
     return None
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | Problem:
     """The whole body, or why it is not taken."""
-    received = bytearray()
+    received, size = bytearray(), 0
     with trio.move_on_after(BODY_TIMEOUT_S):
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return problem(400, "body_cut_off", "expected the whole body, got its beginning only")
-            received += message.get("body", b"")
-            if len(received) > MAX_BODY_BYTES:
-                return _too_large()
-            if not message.get("more_body", False):
-                return bytes(received)
+            size += len(message.get("body", b""))
+            if size <= MAX_BODY_BYTES:
+                received += message.get("body", b"")
+            if size > DRAINED_BYTES or not message.get("more_body", False):
+                return bytes(received) if size <= MAX_BODY_BYTES else _too_large()
     return problem(
         408, "body_too_slow", f"expected the whole body within {BODY_TIMEOUT_S:.0f} s of {scope['path']}"
     )

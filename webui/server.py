@@ -11,6 +11,7 @@ import trio
 from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] -- its WSGI half is untyped
 
+from understudy.actors.projection import wait_until_ready
 from understudy.protocols.errors import UnderstudyError
 from understudy.webui.app import make_app
 from understudy.webui.guard import is_loopback
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 3.0
 """Time that open requests have to end when the server stops."""
+READY_S = 30.0
+"""Time that the read model has to be level before requests are taken; afterwards it says so itself."""
 STUCK_MS = 10_000
 """A client that takes nothing for so long is cut off: hypercorn does not let its writes be cancelled."""
 
@@ -90,6 +93,7 @@ async def serve_http(
                 task_status=task_status,
             )
 
+    await wait_until_ready(system, READY_S)
     async with trio.open_nursery() as nursery:
         urls: list[str] = await nursery.start(run)
         task_status.started(urls[0])

@@ -1,7 +1,15 @@
 """The projection: one read model of all journals, and the feed that viewers follow."""
 
-from understudy.actors.projection.actor import ProjectionActor, feed_of, wait_until_shown
+from understudy.actors.projection.actor import ProjectionActor, feed_of, wait_until_ready, wait_until_shown
 from understudy.actors.projection.feed import Feed, Lagged
 from understudy.actors.projection.model import ReadModel
 
-__all__ = ["Feed", "Lagged", "ProjectionActor", "ReadModel", "feed_of", "wait_until_shown"]
+__all__ = [
+    "Feed",
+    "Lagged",
+    "ProjectionActor",
+    "ReadModel",
+    "feed_of",
+    "wait_until_ready",
+    "wait_until_shown",
+]

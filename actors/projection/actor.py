@@ -226,6 +226,24 @@ def feed_of(system: ActorSystem) -> Feed:
     return actor.feed
 
 
+async def wait_until_ready(system: ActorSystem, timeout_s: float) -> bool:
+    """Wait until the read model has what all open journals have made durable by now.
+
+    Returns:
+        whether it got there in time; False where there is no projection.
+    """
+    cell = system.find(NAME)
+    if cell is None or not isinstance(cell.actor, ProjectionActor):
+        return False
+    with trio.move_on_after(timeout_s):
+        await cell.actor.ready.wait()
+        for other in system.cells():
+            if (watermark := _watermark(system, other.name)) is not None and other.name != NAME:
+                await cell.actor.follower.level(other.name, watermark)
+        return True
+    return False
+
+
 async def wait_until_shown(system: ActorSystem, journal: str, timeout_s: float) -> bool:
     """Wait until the read model has everything that `journal` has made durable by now.
 

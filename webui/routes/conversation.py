@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from understudy.protocols.conversation import INPUT_CHARACTERS, SubmitInput
 from understudy.protocols.read_model import MessageRow
 from understudy.protocols.tasks import MAIN_SESSION
-from understudy.webui.context import PAGE_ROWS, Accepted, Body, Ctx, Key, Limit, PageCursor
+from understudy.webui.context import PAGE_ROWS, Accepted, Body, Ctx, Key, Limit, PageCursor, checked
 
 router = APIRouter(tags=["conversation"])
 
@@ -31,7 +31,7 @@ class Messages(BaseModel):
 @router.post("/api/input", status_code=202)
 async def submit_input(context: Ctx, body: NewInput) -> Accepted:
     """Say something to the manager. It is durable when this answers, and gets one final reply."""
-    message = SubmitInput(text=body.text, session=body.session)
+    message = checked(SubmitInput, body)
     accepted = await context.ask("manager", message, body.key)
     return Accepted(id=accepted.id)
 

@@ -11,7 +11,7 @@ import trio.testing
 from starlette.responses import PlainTextResponse
 
 from understudy.webui import guard
-from understudy.webui.guard import MAX_BODY_BYTES, Guard, is_loopback
+from understudy.webui.guard import DRAINED_BYTES, MAX_BODY_BYTES, Guard, is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -187,9 +187,11 @@ async def test_a_body_of_a_mebibyte_passes_and_a_byte_more_does_not() -> None:
 @pytest.mark.req("API-1")
 async def test_a_large_body_of_unknown_length_is_cut_off() -> None:
     """Chunks are counted as they come; nobody keeps more than the bound."""
-    part = {"type": "http.request", "body": b"x" * (MAX_BODY_BYTES // 4), "more_body": True}
-    sent = await call(head("POST", "/api/input", JSON_HEAD), [part] * 5)  # a sixth would be an error
+    part = {"type": "http.request", "body": b"x" * (1 << 20), "more_body": True}
+    sent = await call(head("POST", "/api/input", JSON_HEAD), [part] * 9)  # a tenth would be an error
     assert code_of(answer(sent)) == "body_too_large"
+    announced = [*JSON_HEAD, ("content-length", str(DRAINED_BYTES + 1))]
+    assert code_of(answer(await call(head("POST", "/", announced), []))) == "body_too_large"
 
 
 JSON_HEAD = [("host", HOST), ("content-type", "application/json")]

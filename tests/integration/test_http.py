@@ -1,0 +1,395 @@
+"""The API over TCP, with the whole cast behind it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import trio
+
+from tests.web_kit import Event, EventStream, Server, events, row_is, serving, until
+from understudy.supervision.testing.files import FaultyFiles
+from understudy.webui.server import GRACE_S, AddressUnusable, NotLoopback, serve_http
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncGenerator[Server]:
+    """A server of a fresh home."""
+    async with serving(tmp_path / "home") as found:
+        yield found
+
+
+def problem(response: httpx.Response) -> tuple[int, str]:
+    """Status and code of a problem, all of whose parts are there."""
+    assert response.headers["content-type"] == "application/problem+json"
+    found = response.json()
+    assert isinstance(found["title"], str)
+    assert isinstance(found["detail"], str)
+    assert found["detail"]
+    assert found["status"] == response.status_code
+    return response.status_code, found["code"]
+
+
+async def first(stream: EventStream) -> Event:
+    """The event that a stream begins with."""
+    event = await stream.next()
+    assert event is not None
+    return event
+
+
+async def ended(server: Server, task: str) -> httpx.Response:
+    """The task, once it is in a final state."""
+    async with events(server.url) as stream:
+        snapshot = await first(stream)
+        rows = {row["id"]: row for row in snapshot.data["tasks"]}
+        if rows.get(task, {}).get("finished_at") is None:
+            await until(
+                stream,
+                lambda event: (
+                    row_is("tasks", id=task)(event) and event.data["row"]["finished_at"] is not None
+                ),
+            )
+    return await server.client.get(f"/api/tasks/{task}")
+
+
+@pytest.mark.req("API-1")
+async def test_an_input_is_accepted_shown_and_answered_once(server: Server) -> None:
+    """202 with an id; the list has it at once; its one reply names it."""
+    async with events(server.url) as stream:
+        assert (await first(stream)).event == "snapshot"
+        response = await server.client.post("/api/input", json={"text": "hello"})
+        assert response.status_code == 202
+        name = response.json()["id"]
+        messages = (await server.client.get("/api/messages")).json()["messages"]
+        assert name in [message["id"] for message in messages]
+        await until(stream, row_is("messages", role="assistant", in_reply_to=[name]))
+    messages = (await server.client.get("/api/messages")).json()["messages"]
+    assert [message["in_reply_to"] for message in messages if message["role"] == "assistant"] == [[name]]
+    assert messages[-1]["reply"] == messages[0]["id"]
+
+
+@pytest.mark.req("API-1")
+@pytest.mark.req("JR-4")
+async def test_a_key_gives_the_same_answer_and_another_payload_is_refused(server: Server) -> None:
+    """The same input twice is one input; the same key for something else is a conflict."""
+    body = {"text": "hello", "key": "k1"}
+    first, again = [await server.client.post("/api/input", json=body) for _ in range(2)]
+    assert first.json() == again.json()
+    other = await server.client.post("/api/input", json={"text": "other", "key": "k1"})
+    assert problem(other) == (409, "key_reused")
+    messages = (await server.client.get("/api/messages")).json()["messages"]
+    assert [message["text"] for message in messages if message["role"] == "user"] == ["hello"]
+
+
+@pytest.mark.req("API-1")
+async def test_a_task_runs_and_shows_its_outcome(server: Server) -> None:
+    """From 202 to its output; the list has it without."""
+    body = {"title": "greet", "command": ["sh", "-c", "echo out; echo err >&2; exit 3"]}
+    response = await server.client.post("/api/tasks", json=body)
+    assert response.status_code == 202
+    task = response.json()["id"]
+    assert response.headers["location"] == f"/api/tasks/{task}"
+    detail = (await ended(server, task)).json()
+    assert (detail["status"], detail["exit_code"], detail["attempts"]) == ("failed", 3, 1)
+    assert detail["output"]["text"] == "out\nerr\n"
+    (row,) = (await server.client.get("/api/tasks")).json()["tasks"]
+    assert "output" not in row
+    assert (row["id"], row["title"], row["excerpt"]) == (task, "greet", "out\nerr\n")
+
+
+@pytest.mark.req("API-1")
+@pytest.mark.req("WK-2")
+async def test_a_running_task_is_canceled(server: Server) -> None:
+    """Accepted at once, `canceled` when its process has ended; a second cancel changes nothing."""
+    body = {"title": "wait", "command": ["sleep", "1000"]}
+    task = (await server.client.post("/api/tasks", json=body)).json()["id"]
+    response = await server.client.post(f"/api/tasks/{task}/cancel")
+    assert (response.status_code, response.json()["id"]) == (202, task)
+    assert (await ended(server, task)).json()["status"] == "canceled"
+
+
+@pytest.mark.req("API-1")
+async def test_lists_are_paged_newest_first_and_filtered(server: Server) -> None:
+    """`next` leads on while there is more; an unknown cursor and a bad limit are refused."""
+    for number in range(5):
+        body = {"title": f"t{number}", "command": ["true"]}
+        assert (await server.client.post("/api/tasks", json=body)).status_code == 202
+    start = (await server.client.get("/api/tasks", params={"limit": 3})).json()
+    rest = (await server.client.get("/api/tasks", params={"limit": 3, "cursor": start["next"]})).json()
+    assert [row["title"] for row in start["tasks"] + rest["tasks"]] == ["t4", "t3", "t2", "t1", "t0"]
+    assert rest["next"] is None
+    none = (await server.client.get("/api/tasks", params={"status": "canceled"})).json()
+    assert none == {"tasks": [], "next": None}
+    assert problem(await server.client.get("/api/tasks", params={"cursor": "nope"})) == (400, "bad_cursor")
+    for limit in ("0", "501", "x"):
+        response = await server.client.get("/api/tasks", params={"limit": limit})
+        assert problem(response) == (422, "invalid_request")
+
+
+@pytest.mark.req("API-1")
+@pytest.mark.req("CR-1")
+async def test_schedules_are_made_changed_and_removed(server: Server) -> None:
+    """By the same rules as those that the manager makes."""
+    body = {"title": "hourly", "cron": "0 * * * *", "timezone": "Europe/Zurich", "command": ["date"]}
+    response = await server.client.post("/api/schedules", json=body)
+    assert response.status_code == 202
+    name = response.json()["id"]
+    (row,) = (await server.client.get("/api/schedules")).json()["schedules"]
+    assert (row["id"], row["timezone"], row["next_at"]) == (name, "Europe/Zurich", response.json()["next_at"])
+    assert (await server.client.post(f"/api/schedules/{name}/disable")).status_code == 202
+    (row,) = (await server.client.get("/api/schedules")).json()["schedules"]
+    assert (row["status"], row["next_at"]) == ("disabled", None)
+    assert (await server.client.post(f"/api/schedules/{name}/remove")).status_code == 202
+    assert (await server.client.get("/api/schedules")).json()["schedules"] == []
+    bad = await server.client.post("/api/schedules", json={**body, "cron": "61 * * * *"})
+    assert problem(bad) == (409, "refused")
+
+
+@pytest.mark.req("API-1")
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/input", {}, "body.text"),
+        ("/api/input", {"text": ""}, "body.text"),
+        ("/api/input", {"text": "   "}, ""),
+        ("/api/input", {"text": "x", "txet": "y"}, "body.txet"),
+        ("/api/input", {"text": "x" * 200_001}, "body.text"),
+        ("/api/input", {"text": "x", "key": ""}, "body.key"),
+        ("/api/input", ["x"], "body"),
+        ("/api/tasks", {"title": "t"}, "body"),
+        ("/api/tasks", {"title": "t", "command": []}, "body"),
+        ("/api/tasks", {"title": "t", "command": "rm -rf /"}, "body.command"),
+        ("/api/tasks", {"title": "t", "command": ["a\0b"]}, "body.command.0"),
+        ("/api/tasks", {"title": "t", "command": ["x"], "timeout_s": 0}, "body.timeout_s"),
+        ("/api/schedules", {"title": "t", "command": ["x"]}, "body"),
+        (
+            "/api/schedules",
+            {"title": "t", "command": ["x"], "cron": "* * * * *", "at": "2030-01-01T00:00"},
+            "body",
+        ),
+    ],
+)
+async def test_invalid_bodies_are_refused_and_name_the_field(
+    server: Server, path: str, body: object, field: str
+) -> None:
+    """Nothing happens, and the answer says where and what."""
+    response = await server.client.post(path, json=body)
+    assert problem(response)[0] == 422
+    if field:
+        assert field in [entry["field"] for entry in response.json()["errors"]]
+    assert (await server.client.get("/api/messages")).json()["messages"] == []
+    assert (await server.client.get("/api/tasks")).json()["tasks"] == []
+
+
+@pytest.mark.req("API-1")
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"{", (400, "bad_json")),
+        (b'{"text": "\xff"}', (400, "bad_request")),
+        (b'{"text": "\\ud800"}', (422, "invalid_request")),
+        (b'{"text": ' + b"[" * 100_000 + b"}", (400, "bad_request")),
+        (b"x" * (1 << 20) + b"x", (413, "body_too_large")),
+    ],
+)
+async def test_bodies_that_do_not_parse_are_refused(
+    server: Server, content: bytes, expected: tuple[int, str]
+) -> None:
+    """Each with its own code, and the server lives on."""
+    headers = {"Content-Type": "application/json"}
+    response = await server.client.post("/api/input", content=content, headers=headers)
+    assert problem(response) == expected
+    assert (await server.client.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.mark.req("API-1")
+async def test_unknown_paths_ids_and_methods_are_problems_too(server: Server) -> None:
+    """Whatever answers them."""
+    client = server.client
+    assert problem(await client.get("/nope")) == (404, "not_found")
+    assert problem(await client.get("/static/nope.js")) == (404, "not_found")
+    assert problem(await client.get("/static/../app.py")) == (404, "not_found")
+    assert problem(await client.get("/api/tasks/task-99")) == (404, "not_found")
+    assert problem(await client.post("/api/tasks/task-99/cancel")) == (404, "not_found")
+    assert problem(await client.post("/api/schedules/sched-99/remove")) == (404, "not_found")
+    assert problem(await client.post("/api/resume", json={"actor": "manager"})) == (404, "not_found")
+    response = await client.delete("/api/input")
+    assert problem(response) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.req("API-1")
+async def test_a_form_of_another_site_and_a_rebound_name_are_refused(server: Server) -> None:
+    """From the first day: this API runs commands."""
+    evil = {"Origin": "http://evil.example"}
+    body = {"title": "t", "command": ["true"]}
+    assert problem(await server.client.post("/api/tasks", json=body, headers=evil)) == (403, "bad_origin")
+    rebound = {"Host": "evil.example:80"}
+    assert problem(await server.client.get("/api/tasks", headers=rebound)) == (403, "bad_host")
+    form = await server.client.post("/api/tasks", data={"title": "t"})
+    assert problem(form) == (415, "not_json")
+    assert (await server.client.get("/api/tasks")).json()["tasks"] == []
+
+
+@pytest.mark.req("PJ-2")
+@pytest.mark.req("API-1")
+async def test_the_stream_resumes_where_it_was_left_without_gap_or_repetition(server: Server) -> None:
+    """Ids count up by one across both connections, and the copy they make equals a fresh snapshot."""
+    async with events(server.url) as stream:
+        snapshot = await first(stream)
+        await server.client.post("/api/input", json={"text": "one"})
+        begun = await until(stream, row_is("messages", role="assistant"))
+    for text in ("two", "three"):
+        await server.client.post("/api/input", json={"text": text})
+    async with events(server.url, begun[-1].id) as stream:
+        rest = await until(stream, row_is("manager", waiting=0, run=None))
+        while sum(event.data["table"] == "messages" for event in begun + rest) < 9:
+            rest += await until(stream, row_is("messages"))
+    epoch, start = snapshot.id.split("-")
+    offsets = [int(event.id.removeprefix(f"{epoch}-")) for event in begun + rest]
+    assert offsets == list(range(int(start) + 1, int(start) + 1 + len(offsets)))
+    copy = {
+        event.data["id"]: event.data["row"] for event in begun + rest if event.data["table"] == "messages"
+    }
+    async with events(server.url) as stream:
+        fresh = await first(stream)
+    assert copy == {row["id"]: row for row in fresh.data["messages"]}
+
+
+@pytest.mark.req("PJ-2")
+async def test_an_id_of_before_a_restart_gets_a_fresh_snapshot(tmp_path: Path) -> None:
+    """Another epoch: the numbers of the old one mean nothing."""
+    async with serving(tmp_path) as server, events(server.url) as stream:
+        await server.client.post("/api/input", json={"text": "one"})
+        last = (await until(stream, row_is("messages", role="assistant")))[-1]
+    async with serving(tmp_path) as server, events(server.url, last.id) as stream:
+        snapshot = await first(stream)
+        assert snapshot.event == "snapshot"
+        assert [row["text"] for row in snapshot.data["messages"] if row["role"] == "user"] == ["one"]
+
+
+async def read_to_the_end(url: str, task_status: trio.TaskStatus[None]) -> None:
+    """Read the event stream until the server ends it."""
+    async with events(url) as stream:
+        await first(stream)
+        task_status.started()
+        assert await stream.next() is None
+
+
+@pytest.mark.req("RT-9")
+async def test_open_streams_do_not_hold_up_the_shutdown(tmp_path: Path) -> None:
+    """They are ended first; hypercorn alone would wait for its whole grace."""
+    async with trio.open_nursery() as nursery:
+        async with serving(tmp_path) as server:
+            await nursery.start(read_to_the_end, server.url)
+            before = trio.current_time()
+        took_s = trio.current_time() - before
+    assert took_s < GRACE_S
+
+
+@pytest.mark.req("API-1")
+async def test_the_document_describes_every_route_and_its_problems(server: Server) -> None:
+    """OpenAPI: with the statuses and shapes that really come."""
+    document = (await server.client.get("/openapi.json")).json()
+    assert {
+        "/api/input", "/api/tasks", "/api/tasks/{task_id}", "/api/tasks/{task_id}/cancel", "/api/messages",
+        "/api/schedules", "/api/actors", "/api/status", "/api/events", "/healthz", "/api/resume",
+    } <= set(document["paths"])  # fmt: skip
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            content = operation["responses"]["default"]["content"]
+            assert list(content) == ["application/problem+json"], (path, method)
+            assert "422" not in operation["responses"]
+            assert operation["summary"]
+    assert set(document["components"]["schemas"]["Problem"]["required"]) == {
+        "title",
+        "status",
+        "detail",
+        "code",
+    }
+    text = json.dumps(document)
+    assert "HTTPValidationError" not in text
+    assert document["paths"]["/api/input"]["post"]["responses"].keys() == {"202", "default"}
+
+
+@pytest.mark.req("RT-8")
+@pytest.mark.req("API-1")
+async def test_actors_and_status_show_the_cast(server: Server) -> None:
+    """Each with its supervisor, phase, mailbox and restarts."""
+    actors = (await server.client.get("/api/actors")).json()["actors"]
+    by_name = {actor["name"]: actor for actor in actors}
+    assert {"manager", "workers", "cron", "notifier", "projection", "cast"} <= set(by_name)
+    assert by_name["manager"]["parent"] == "cast"
+    assert {(actor["phase"], actor["restarts"]) for actor in actors} == {("running", 0)}
+    status = (await server.client.get("/api/status")).json()
+    assert (status["state"], status["halted"], status["dead_letters"]) == ("ok", [], 0)
+    assert status["manager"]["run"] is None
+
+
+@pytest.mark.req("JR-8")
+@pytest.mark.req("API-1")
+async def test_a_full_disk_halts_is_said_and_resumed(tmp_path: Path) -> None:
+    """503 `actor_halted` with what to do; reading goes on; `resume` after the disk has room again."""
+    files = FaultyFiles(tmp_path)
+    async with serving(tmp_path / "home", files) as server:
+        for operation in ("write", "make"):
+            files.fail(operation, error=errno.ENOSPC, times=None)
+        lost = await server.client.post("/api/input", json={"text": "lost", "key": "k"})
+        assert problem(lost)[0] == 503
+        refused = await server.client.post("/api/input", json={"text": "refused"})
+        assert problem(refused) == (503, "actor_halted")
+        assert "resume" in refused.json()["detail"]
+        assert refused.headers["retry-after"]
+        assert (await server.client.get("/healthz")).json() == {"status": "halted"}
+        assert (await server.client.get("/api/messages")).json()["messages"] == []
+        (halt,) = [
+            entry
+            for entry in (await server.client.get("/api/status")).json()["halted"]
+            if entry["actor"] == "manager"
+        ]
+        assert halt["advice"]
+        assert problem(await server.client.post("/api/resume")) == (503, "actor_halted")
+        files.heal()
+        resumed = await server.client.post("/api/resume")
+        assert "manager" in resumed.json()["resumed"]
+        again = await server.client.post("/api/input", json={"text": "lost", "key": "k"})
+        assert again.status_code == 202
+        assert (await server.client.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.mark.req("API-1")
+async def test_only_free_loopback_addresses_are_served(server: Server) -> None:
+    """Anything else is refused before a socket is open."""
+    port = int(server.url.rpartition(":")[2])
+    with pytest.raises(NotLoopback, match="SSH"):
+        await serve_http(server.system, "0.0.0.0", 0)  # noqa: S104 - refused
+    with pytest.raises(AddressUnusable, match="in use"):
+        await serve_http(server.system, "127.0.0.1", port)
+    with pytest.raises(AddressUnusable):
+        await serve_http(server.system, "localhost", 70_000)
+
+
+@pytest.mark.req("API-1")
+async def test_without_the_projection_reading_says_so_and_writing_works(server: Server) -> None:
+    """A viewer's trouble is not the work's."""
+    await server.system.stop("projection")
+    assert problem(await server.client.get("/api/messages")) == (503, "projection_unavailable")
+    assert (await server.client.post("/api/input", json={"text": "hello"})).status_code == 202
+    assert (await server.client.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.mark.req("UI-1")
+async def test_the_page_and_its_files_are_served(server: Server) -> None:
+    """With types that browsers insist on."""
+    page = await server.client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    for name, kind in (("app.js", "javascript"), ("style.css", "css"), ("icon.svg", "svg")):
+        response = await server.client.get(f"/static/{name}")
+        assert (response.status_code, kind in response.headers["content-type"]) == (200, True)
