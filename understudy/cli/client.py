@@ -70,12 +70,13 @@ class Client:
         async with self._http.stream("GET", "/api/events", timeout=timeout) as response:
             if response.is_error:
                 raise CommandFailed(problem_of_answer(response.status_code, await response.aread()))
-            yield _events(response)
+            yield read_events(response.aiter_lines())
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[ServerEvent]:
+async def read_events(lines: AsyncIterator[str]) -> AsyncIterator[ServerEvent]:
+    """The events in the lines of a stream; comments, and fields that we do not know, are passed over."""
     fields: dict[str, str] = {}
-    async for line in response.aiter_lines():
+    async for line in lines:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if line == "":

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from understudy.actors.projection.fold import fold_line, is_folded
 from understudy.actors.projection.model import ReadModel
 from understudy.cli import records
-from understudy.cli.exits import Exit
-from understudy.cli.output import console
+from understudy.cli.exits import Exit, Problem
+from understudy.cli.output import print_problem
 from understudy.protocols.errors import JournalDamaged
 from understudy.protocols.read_model import Cursor
 from understudy.supervision.journal import JournalReport
@@ -61,14 +59,16 @@ def _fold(look: Look, home: Home, name: str, report: JournalReport) -> None:
         return  # the report has it
 
 
-def report_damage(look: Look) -> Exit:
-    """Say on standard error what the answer lacks, as a command's exit code: 7 when it lacks something."""
+def report_damage(look: Look, *, as_json: bool) -> Exit:
+    """Say on standard error what the answer lacks; the exit code, 7 when it lacks something."""
     damaged = [report.name for report in look.reports if not report.whole]
     if not damaged:
         return Exit.OK
-    text = (
-        f"damaged: {', '.join(damaged)}. This shows only what comes before the damage; "
-        "`understudy journal verify` says where, `understudy journal repair` sets it aside"
+    detail = (
+        f"{', '.join(damaged)}: this shows only what comes before the damage. "
+        "`understudy journal verify` says where it is, `understudy journal repair` sets it aside"
     )
-    console(error=True).print(Text(text, style="bold red"), soft_wrap=True)
-    return Exit.DAMAGED
+    code = Exit.DAMAGED
+    problem = Problem(title="Journal damaged", detail=detail, code="journal_damaged", exit=int(code))
+    print_problem(problem, as_json=as_json)
+    return code

@@ -46,7 +46,7 @@ def list_tasks(
     code = Exit.OK
     if address is None:
         look = look_at(require_home(home))
-        code = report_damage(look)
+        code = report_damage(look, as_json=common.json)
         rows, following = look.model.tasks.page(limit, None, lambda row: status in (None, row.status))
         page = TaskPage(tasks=rows, next=following)
     else:
@@ -102,7 +102,7 @@ def show(task_id: TaskId, /, *, common: Common = COMMON) -> int:
     code = Exit.OK
     if address is None:
         look = look_at(require_home(home))
-        code = report_damage(look)
+        code = report_damage(look, as_json=common.json)
         detail = _found(look, home, task_id)
     else:
         detail = trio.run(_show, address, task_id)
