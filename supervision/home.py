@@ -8,6 +8,7 @@ HOME/state/journals/      a folder for each persistent actor
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _OWNER_BYTES = 4096
+_PATIENCE_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Owner(BaseModel):
@@ -107,7 +109,7 @@ class Home:
 
     def _lock(self, fd: int) -> None:
         try:
-            self.files.lock(fd)
+            self._lock_patiently(fd)
         except BlockingIOError:
             owner = self._named_owner()
             who = "another process" if owner is None else f"process {owner.pid}"
@@ -118,6 +120,19 @@ class Home:
             ) from None
         except OSError as error:
             raise self._not_writable(error) from error
+
+    def _lock_patiently(self, fd: int) -> None:
+        # A child that the owner forked holds the descriptor until it has exec'd, also when the owner
+        # was killed in that moment: an owner that is dead is given the time for it.
+        for pause_s in _PATIENCE_S:
+            try:
+                return self.files.lock(fd)
+            except BlockingIOError:
+                owner = self._named_owner()
+                if owner is None or _is_alive(owner.pid):
+                    raise
+                time.sleep(pause_s)
+        return self.files.lock(fd)
 
     def _settle(self, owned: OwnedHome) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -152,3 +153,20 @@ def test_new_home_survives_a_power_failure(tmp_path: Path) -> None:
     home = Home(tmp_path / "x" / "home")
     assert home.journals.is_dir()
     assert json.loads(home.format_file.read_bytes()) == {"format": 1}
+
+
+@pytest.mark.req("JR-7")
+@pytest.mark.rule("H2")
+def test_a_lock_that_a_dead_owners_child_still_holds_is_waited_for(tmp_path: Path) -> None:
+    """A child is forked with the descriptor, and lets go of it when it execs: a moment later."""
+    home = Home(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    home.own().release()
+    holding = os.open(home.lock_file, os.O_RDWR)
+    os.write(holding, Owner(pid=dead.pid).model_dump_json().encode())
+    fcntl.flock(holding, fcntl.LOCK_EX)
+    with subprocess.Popen(["/bin/sleep", "0.2"], pass_fds=[holding]):
+        os.close(holding)
+        with home.own():
+            assert home.owner() == Owner(pid=os.getpid())
