@@ -21,7 +21,7 @@ def describe_result(result: TaskResult) -> str:
     if result.output:
         text += f"\n{result.output}"
     if result.output_cut:
-        text += f"\n(cut: {result.output_bytes} bytes in all; `{result.task}` has more)"
+        text += f"\n(cut: {result.output_bytes} bytes in all; {result.task} has more)"
     return text
 
 

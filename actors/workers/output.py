@@ -100,15 +100,17 @@ def decode_tail(data: bytes) -> str:
     return data[start:].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-def excerpt(text: str, limit_bytes: int = EXCERPT_BYTES) -> tuple[str, bool]:
-    """The first quarter and the last three of what `limit_bytes` of UTF-8 hold; whether that cut it.
+def excerpt(output: Output, limit_bytes: int = EXCERPT_BYTES) -> tuple[str, bool]:
+    """What `limit_bytes` of UTF-8 hold of an output; whether that, or the record, lacks something.
 
-    The end of an output mostly says how it went, its start what it was about.
+    A quarter of its start and three of its end: the end mostly says how it went, the start what it
+    was about. Only the end when the record has lost the start.
     """
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit_bytes:
-        return text, False
-    head = data[: limit_bytes // 4].decode("utf-8", "ignore")
-    tail = decode_tail(data[-(limit_bytes - limit_bytes // 4) :])
-    left_out = len(data) - len(head.encode()) - len(tail.encode())
-    return f"{head}\n[… {left_out} bytes left out …]\n{tail}", True
+    data = output.text.encode("utf-8", "replace")
+    if len(data) <= limit_bytes and not output.cut:
+        return output.text, False
+    head = b"" if output.cut else data[: limit_bytes // 4]
+    tail = decode_tail(data[-(limit_bytes - len(head)) :])
+    start = head.decode("utf-8", "ignore")
+    left_out = max(output.total_bytes, len(data)) - len(start.encode()) - len(tail.encode())
+    return f"{start}\n[… {left_out} bytes left out …]\n{tail}".lstrip("\n"), True

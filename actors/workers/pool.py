@@ -330,7 +330,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         )
         self.emit(event)
         if self._notify is not None:
-            self.send(self._notify, TaskDone(result=task.result(event, excerpt(event.output.text))))
+            self.send(self._notify, TaskDone(result=task.result(event, excerpt(event.output))))
 
     # -- attempts
 

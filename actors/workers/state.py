@@ -74,7 +74,7 @@ class ActiveTask(BaseModel):
             exit_code=event.exit_code,
             output=text,
             output_bytes=event.output.total_bytes,
-            output_cut=cut or event.output.cut,
+            output_cut=cut,
             session=self.spec.session,
             origin=self.spec.origin,
             schedule=self.spec.schedule,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.actors.workers.output import Capture, decode_tail, excerpt
+from understudy.protocols.tasks import Output
 
 
 async def test_a_short_output_needs_no_file(tmp_path: Path) -> None:
@@ -65,15 +66,20 @@ def test_text_that_starts_inside_a_character_begins_with_the_next_one() -> None:
     assert decode_tail(b"a\x00b\xff") == "a\ufffdb\ufffd"
 
 
-@given(st.text(max_size=400), st.integers(8, 200))
-def test_an_excerpt_is_bounded_and_says_when_it_is_cut(text: str, limit: int) -> None:
+@given(st.text(max_size=400), st.integers(8, 200), st.integers(0, 1_000))
+def test_an_excerpt_is_bounded_and_says_when_it_is_cut(text: str, limit: int, lost: int) -> None:
     """Short texts as they are; of long ones start and end, and how much is missing."""
-    short, cut = excerpt(text, limit)
     size = len(text.encode())
-    if size <= limit:
+    output = Output(text=text, total_bytes=size + lost, cut=lost > 0)
+    short, cut = excerpt(output, limit)
+    if size <= limit and not lost:
         assert (short, cut) == (text, False)
-    else:
-        assert cut
-        note = short.split("[… ")[-1]
-        assert "bytes left out …]" in note
-        assert len(short.encode()) <= limit + len("\n[…  bytes left out …]\n".encode()) + len(str(size))
+        return
+    assert cut
+    assert len(short.encode()) <= limit + len("\n[… 1234567 bytes left out …]\n".encode())
+    start, _, rest = short.partition("[… ")
+    number, _, end = rest.partition(" bytes left out …]\n")
+    kept = len(start.removesuffix("\n").encode()) + len(end.encode())
+    assert lost == 0 or start == ""
+    assert int(number) >= size + lost - kept - 1
+    assert text.endswith(end)
