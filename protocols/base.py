@@ -65,7 +65,7 @@ def _mutable_part(annotation: Any) -> str | None:
     origin = typing.get_origin(annotation) or annotation
     if origin in _MUTABLE:
         return getattr(annotation, "__name__", str(annotation))
-    if origin is typing.Literal or isinstance(annotation, types.GenericAlias | str) and origin is str:
+    if origin is typing.Literal or (isinstance(annotation, types.GenericAlias | str) and origin is str):
         return None
     if isinstance(origin, type) and issubclass(origin, BaseModel) and not origin.model_config.get("frozen"):
         return f"{origin.__name__} (a model that is not frozen)"

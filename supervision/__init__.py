@@ -1,1 +1,1 @@
-
+"""The runtime: actors on trio, supervisors, journals, recovery."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import pykka
 
-from understudy.protocols import Message
+from understudy.protocols import Event, Message
 from understudy.supervision import pykka_rules
 from understudy.supervision.cell import Cell
 from understudy.supervision.futures import Future
@@ -65,7 +65,7 @@ class Actor(pykka.Actor):
         cls._found_events(found.events)
 
     @classmethod
-    def _found_events(cls, events: dict[type, Callable[[Any, Any], None]]) -> None:
+    def _found_events(cls, events: dict[type[Event], Callable[[Any, Any], None]]) -> None:
         if events:
             names = ", ".join(kind.__name__ for kind in events)
             msg = f"expected {cls.__name__} to be a PersistentActor, since it applies the events {names}"
@@ -81,7 +81,7 @@ class Actor(pykka.Actor):
     def _make(cls, cell: Cell) -> Self:
         """An instance for `cell`; its name and its cell are there before `__init__` runs."""
         actor = cls.__new__(cls)
-        actor._cell = cell
+        actor._cell = cell  # noqa: SLF001 - our own
         actor.name = cell.name
         actor.__init__(**cell.arguments)
         return actor
@@ -175,8 +175,10 @@ class Actor(pykka.Actor):
         at_s: float | None = None,
         period_s: float | None = None,
     ) -> None:
-        """Tell this actor `message` after `delay_s`, or at `at_s` (seconds since the epoch), and
-        then every `period_s` if given. The same name replaces; it ends with the incarnation (RT-7).
+        """Tell this actor `message` later (RT-7).
+
+        After `delay_s`, or at `at_s` (seconds since the epoch), and then every `period_s` if given. A
+        timer of the same name is replaced; all end with the incarnation.
 
         Raises:
             UnknownMessage: the actor does not handle `message`.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import suppress
 import types
 import typing
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from understudy.protocols import Event, Message
@@ -25,19 +25,20 @@ class Handlers(NamedTuple):
     """What a class handles: messages, events, and names whose annotation could not be resolved."""
 
     messages: dict[type, Handler]
-    events: dict[type, Callable[[Any, Any], None]]
+    events: dict[type[Event], Callable[[Any, Any], None]]
     unresolved: tuple[str, ...]
 
 
 def find_handlers(cls: type) -> Handlers:
-    """The handlers of `cls` and its bases: public methods with one parameter, annotated with a
-    `Message` or `Event` class (exactly that class; a subclass of it is another message).
+    """The handlers of `cls` and its bases: public methods with one parameter of a `Message` or `Event` class.
+
+    Exactly that class: a subclass of it is another message.
 
     Raises:
         TypeError: two methods of one class handle the same type, or an event's handler is async.
     """
     messages: dict[type, Handler] = {}
-    events: dict[type, Callable[[Any, Any], None]] = {}
+    events: dict[type[Event], Callable[[Any, Any], None]] = {}
     unresolved: list[str] = []
     for base in reversed(cls.__mro__):
         own: dict[type, str] = {}
@@ -56,7 +57,8 @@ def find_handlers(cls: type) -> Handlers:
             is_async = inspect.iscoroutinefunction(function)
             if issubclass(kind, Event):
                 if is_async:
-                    msg = f"expected a plain method for the event {kind.__name__}, got async {cls.__name__}.{name}"
+                    where = f"{cls.__name__}.{name}"
+                    msg = f"expected a plain method for the event {kind.__name__}, got async {where}"
                     raise TypeError(msg)
                 events[kind] = function
             else:
@@ -88,8 +90,10 @@ def _handled_type(
 
 
 def _evaluate(annotation: str, function: types.FunctionType, cls: type) -> object | None:
-    """What a string annotation means: looked up in the function's module and, for classes made
-    inside a function, in the frames that are making the class. None when it can't be told.
+    """What a string annotation means; None when it can't be told.
+
+    It is looked up in the function's module and, for classes made inside a function, in the frames
+    that are making the class.
     """
     try:
         return eval(annotation, function.__globals__, dict(vars(cls)))  # noqa: S307 - as typing does

@@ -51,7 +51,10 @@ class KeyWindow:
         """
         found = self._kept.get(key)
         if found is not None and found.hash != message_hash:
-            msg = f"expected the message that the idempotency key {key!r} came with before ({found.kind}), got another"
+            msg = (
+                f"expected the message that the idempotency key {key!r} came with before "
+                f"({found.kind}), got another"
+            )
             raise KeyReused(msg)
         return found
 

@@ -39,8 +39,11 @@ class Box:
 
 
 class Outbox:
-    """The boxes of one sender, by receiver. `repair` starts a new stream with numbers of its own;
-    what waits in an older stream is sent under that stream's name until it is durable."""
+    """The boxes of one sender, by receiver.
+
+    `repair` starts a new stream with numbers of its own; what waits in an older one is sent under that
+    one's name until it is durable (rule D4).
+    """
 
     def __init__(self, sender: str, incarnation: int) -> None:
         self.sender = sender

@@ -63,11 +63,11 @@ class PersistentActor(Actor, Generic[S]):
         super().__init_subclass__(**kwargs)
 
     @classmethod
-    def _found_events(cls, events: dict[type, Callable[[Any, Any], None]]) -> None:
+    def _found_events(cls, events: dict[type[Event], Callable[[Any, Any], None]]) -> None:
         cls._events = {
             kind: EventHandler(
-                b'{"type":"%b","v":%d,"data":' % (kind.kind.encode(), kind.version),  # pyright: ignore
-                kind.__pydantic_serializer__.to_json,  # pyright: ignore
+                b'{"type":"%b","v":%d,"data":' % (kind.kind.encode(), kind.version),
+                kind.__pydantic_serializer__.to_json,
                 apply,
             )
             for kind, apply in events.items()
@@ -107,8 +107,10 @@ class PersistentActor(Actor, Generic[S]):
         apply(self, event)
 
     def send(self, to: ActorRef[Any] | str, message: Message[Any]) -> None:
-        """Send with the turn: the message leaves when the line is durable, and reaches a persistent
-        actor exactly once in its state, whatever crashes (JR-4); another one at most once.
+        """Send with the turn: the message leaves when the line is durable.
+
+        It changes a persistent receiver's state exactly once, whatever crashes (JR-4); another
+        receiver gets it at most once.
 
         Raises:
             TurnOver: outside of the live turn.

@@ -158,6 +158,7 @@ class PykkaCell(Cell):
 
     async def run_on_stop(self, reason: str) -> None:
         """An error in `on_stop` is logged as pykka does."""
+        del reason
         try:
             await self.in_scope(call_hook(self.actor.on_stop))
         except Exception as error:  # noqa: BLE001 - logged as pykka does

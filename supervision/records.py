@@ -3,7 +3,7 @@
 import json
 import typing
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -11,6 +11,8 @@ from typing_extensions import TypedDict
 from understudy.protocols.errors import NewerVersion
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from understudy.protocols import Event
 
 
@@ -73,6 +75,11 @@ Line = TypedDict(
 )
 
 
+# Types that are known at run time only: made behind the type checker's back.
+_make = cast("Callable[[str, dict[str, Any]], Any]", TypedDict)
+_literal = cast("dict[str | int, Any]", Literal)
+
+
 class Records:
     """Decodes lines whose events are of the types `events`, and states of type `state`."""
 
@@ -86,16 +93,13 @@ class Records:
     def snapshot(self) -> "TypeAdapter[Snapshot]":
         """The codec of snapshots with this state."""
         fields = {**Snapshot.__annotations__, "state": self._state}
-        return TypeAdapter(TypedDict("Snapshot", fields))  # pyright: ignore
+        return TypeAdapter(_make("Snapshot", fields))
 
     @cached_property
     def lines(self) -> TypeAdapter[list[Line]]:
         """Made when first used: building a union of many events takes milliseconds."""
         records: list[Any] = [
-            TypedDict(
-                kind.kind,  # pyright: ignore[reportArgumentType] - the name is known at run time only
-                {"type": Literal[kind.kind], "v": Literal[kind.version], "data": kind},  # pyright: ignore
-            )
+            _make(kind.kind, {"type": _literal[kind.kind], "v": _literal[kind.version], "data": kind})
             for kind in self._events
         ]
         record: Any
@@ -106,7 +110,7 @@ class Records:
         else:
             record = Annotated[Union[tuple(records)], Field(discriminator="type")]  # noqa: UP007
         fields = {**Line.__annotations__, "events": list[record]}
-        return TypeAdapter(list[TypedDict("Line", fields)])  # pyright: ignore
+        return TypeAdapter(cast("type[list[Line]]", list[_make("Line", fields)]))
 
     def explain(self, line: bytes) -> str | None:
         """Why a whole line can't be decoded; None when it can.

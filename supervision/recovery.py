@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from understudy.protocols import Message
     from understudy.supervision.journal import Chunk
+    from understudy.supervision.journaled import JournaledCell
     from understudy.supervision.records import Line
     from understudy.supervision.records import Snapshot as SnapshotBody
-    from understudy.supervision.turns import PersistentCell
 
 log = logging.getLogger("understudy.recovery")
 
@@ -37,7 +37,7 @@ MOST_WAITING = 65_536
 """No sender is ever further ahead of a receiver: the upper bound of `Settings.window`."""
 
 
-async def recover(cell: PersistentCell, *, starting: bool) -> None:
+async def recover(cell: JournaledCell, *, starting: bool) -> None:
     """Make state, numbers, outbox and keys of `cell` what its journal says.
 
     Raises:
@@ -68,7 +68,7 @@ async def recover(cell: PersistentCell, *, starting: bool) -> None:
 class _Replay:
     """What a replay gathers before it becomes the cell's."""
 
-    def __init__(self, cell: PersistentCell) -> None:
+    def __init__(self, cell: JournaledCell) -> None:
         self._cell = cell
         self._seq = 0
         self._last_of: dict[str, int] = {}
@@ -183,7 +183,7 @@ class _Replay:
         return self._cell.journal.damaged(chunk, 0, "the lines can't be decoded")
 
 
-def snapshot_body(cell: PersistentCell) -> bytes:
+def snapshot_body(cell: JournaledCell) -> bytes:
     """State, outbox, numbers and keys of a cell as of its `seq`, as one line of JSON (rule J6)."""
     outbox = cell.outbox
     boxes = [(to, outbox.incarnation, box) for to, box in outbox.boxes.items()]
@@ -218,7 +218,7 @@ def _unsent(waiting: Waiting) -> tuple[int, int, str, Any, str]:
     return waiting.n, waiting.seq, message.kind, json.loads(encode(message)), waiting.cause.decode()
 
 
-def send_again(sender: PersistentCell, receiver: PersistentCell) -> None:
+def send_again(sender: JournaledCell, receiver: JournaledCell) -> None:
     """Deliver everything of `sender` above the receiver's last number once more (rule D1).
 
     Called when either of them has opened its journal.
@@ -256,7 +256,7 @@ def send_again(sender: PersistentCell, receiver: PersistentCell) -> None:
                 _deliver(receiver, stream, waiting)
 
 
-def _deliver(receiver: PersistentCell, stream: str, waiting: Waiting) -> None:
+def _deliver(receiver: JournaledCell, stream: str, waiting: Waiting) -> None:
     message: object = waiting.message
     if isinstance(message, Unsent):
         known = cast("Iterable[type[Message[Any]]]", receiver.handlers)

@@ -242,7 +242,7 @@ class ActorRef(pykka.ActorRef[A]):
             self._submit((message, future, "", 0, b"", None))
             return future
         if get_ident() == cell.scheduler.ident:
-            msg = f"expected another thread than the loop's for a blocking ask of {cell}: `await ref.ask_async(...)`"
+            msg = f"expected another thread than the loop's to ask {cell} in: `await ref.ask_async(...)`"
             raise WouldDeadlock(msg)
         reply = ThreadReply()
         cell.scheduler.post(cell, (message, reply, "", 0, b"", None))
@@ -302,7 +302,7 @@ class ActorRef(pykka.ActorRef[A]):
 
     def _on_loop(self, what: str) -> None:
         if get_ident() != self._cell.scheduler.ident:
-            msg = f"expected the thread of {self._cell.name}'s loop for {what}, got another: use ask() or tell()"
+            msg = f"expected the loop's own thread for {what} of {self._cell}, got another: ask() or tell()"
             raise WouldDeadlock(msg)
 
     def _off_loop(self, what: str) -> None:

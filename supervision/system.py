@@ -369,5 +369,8 @@ def check_name(name: str) -> None:
         NameTaken.
     """
     if not name or len(name) > NAME_LENGTH or name[0] == "." or not NAME_CHARACTERS.issuperset(name):
-        msg = f"expected a name of 1 to {NAME_LENGTH} letters, digits, '-', '_', '.', not starting with '.', got {name!r}"
+        msg = (
+            f"expected a name of 1 to {NAME_LENGTH} letters, digits, '-', '_' and '.', "
+            f"not starting with '.', got {name!r}"
+        )
         raise NameTaken(msg)

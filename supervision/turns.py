@@ -12,25 +12,19 @@ import logging
 import time
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
 import pykka
-import trio
 from pydantic import BaseModel
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
-from understudy.protocols import Frozen, Message
-from understudy.protocols import lifecycle
+from understudy.protocols import Frozen, Message, lifecycle
 from understudy.protocols.delivery import DeliveryFailed
 from understudy.protocols.errors import (
-    ActorBlocked,
-    ActorHalted,
     InvalidMessage,
     JournalDamaged,
-    NewerVersion,
-    NotPersistent,
     OutboxFull,
     OutcomeUnknown,
     Refused,
@@ -39,17 +33,18 @@ from understudy.protocols.errors import (
     UnderstudyError,
     UnknownActor,
 )
-from understudy.supervision.cell import Cell, call_hook
-from understudy.supervision.keys import KeyWindow, Remembered, decode_reply, encode_reply, hash_of
-from understudy.supervision.outbox import Outbox, Waiting, sender_of
-from understudy.supervision.recovery import recover, send_again, snapshot_body
-from understudy.supervision.scheduler import BATCH, BUSY, PAUSED, QUEUED, SLICE, STOPPED
+from understudy.supervision.cell import call_hook
+from understudy.supervision.journaled import NO_SENDS, JournaledCell, Sent
+from understudy.supervision.keys import Remembered, decode_reply, encode_reply, hash_of
+from understudy.supervision.outbox import Waiting, sender_of
+from understudy.supervision.recovery import recover, send_again
+from understudy.supervision.scheduler import BATCH, BUSY, PAUSED, SLICE
 from understudy.supervision.timers import Tick
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from understudy.supervision.futures import Reply, TaskReply
+    from understudy.supervision.futures import TaskReply
     from understudy.supervision.guardian import Parent
     from understudy.supervision.mailbox import Envelope
     from understudy.supervision.persistent import PersistentActor
@@ -63,22 +58,6 @@ log = logging.getLogger("understudy.turn")
 _ATOMS = (type(None), int, str, float, bool, bytes)
 
 
-# seq, reply, value, error, sends, the durable sender and its n, effects: what leaves when the watermark
-# reaches seq (rule T4). A plain tuple, as for Envelope.
-Held = tuple[
-    int, "Reply | None", Any, "BaseException | None", "list[Sent]", str, int, "list[Callable[[], object]]"
-]
-
-
-class Sent(NamedTuple):
-    """A send of a turn: to whom, its number (0: at most once), the message, its part of the line."""
-
-    to: str
-    n: int
-    message: Any
-    data: bytes
-
-
 class Start:
     """The message of the turn in which `on_start` runs."""
 
@@ -87,41 +66,13 @@ class Start:
 _LINE = b'{"seq":%d,"ts":%d,"cause":"%b","from":"%b","n":%d,"mark":%d%b,"events":[%b],"sends":[%b]%b'
 _PLAIN_LINE = b'{"seq":%d,"ts":%d,"cause":"outside/%d","from":"","n":0,"mark":%d%b,"events":[%b],"sends":[]'
 
-_NO_SENDS: list[Sent] = []
 _NO_EFFECTS: list[Any] = []
 
 
-class PersistentCell(Cell):
-    """See the module. `seq` is the last turn's number; state in memory may be ahead of the watermark."""
+class PersistentCell(JournaledCell):
+    """See the module."""
 
-    persistent = True
-
-    __slots__ = (
-        "_cause",
-        "_effects",
-        "_held",
-        "_inc",
-        "_key",
-        "_lines",
-        "_ordinal",
-        "_sends",
-        "_tries",
-        "_undo",
-        "_unsynced",
-        "advice",
-        "bytes_since_snapshot",
-        "dirty",
-        "events",
-        "journal",
-        "keys",
-        "last_of",
-        "outbox",
-        "problem_text",
-        "recovered",
-        "seq",
-        "snapshot_bytes",
-        "watermark",
-    )
+    __slots__ = ("_cause", "_effects", "_inc", "_key", "_ordinal", "_sends", "_tries", "_undo", "events")
 
     def __init__(
         self,
@@ -132,53 +83,15 @@ class PersistentCell(Cell):
         parent: Parent | None,
     ) -> None:
         super().__init__(system, actor_class, name, arguments, parent)
-        if system.journals is None:
-            msg = f"expected a system with a home for {actor_class.__name__}, got one without: ActorSystem(home)"
-            raise NotPersistent(msg)
-        self.journal = system.journals.open(name)
-        self.journal.on_durable = self._durable
-        self.journal.on_failed = self._write_failed
-        self.seq = 0
-        self.watermark = 0
-        self.recovered = False  # the journal was read once: later readings are rebuilds
-        self.dirty = False  # a discarded turn has changed the state, and the rebuild is still to come
-        self.last_of: dict[str, int] = {}
-        self.outbox = Outbox(name, 1)
-        self.keys = self.new_keys()
-        self.problem_text: str | None = None
-        self.advice = ""
-        self._inc = b""
-        self.snapshot_bytes = 0
-        self.bytes_since_snapshot = 0  # of lines since the last snapshot
-        self.events: list[bytes] = []
+        self.events: list[bytes] = []  # of the live turn, encoded; as the next three
         self._sends: list[Sent] = []
         self._effects: list[Callable[[], object]] = []
         self._undo: list[Callable[[], object]] = []
-        self._lines: list[bytes] = []
-        self._held: deque[Held] = deque()
-        self._unsynced: deque[tuple[int, bytes]] = deque()
-        self._tries: dict[tuple[str, int], int] = {}
-        self._cause: bytes = b""
         self._key: tuple[str, str] | None = None
+        self._cause: bytes = b""
         self._ordinal = 0
-
-    def new_keys(self) -> KeyWindow:
-        """An empty window of idempotency keys."""
-        return KeyWindow(self.system.settings.key_window, self.system.settings.key_age_s)
-
-    # -- messages in
-
-    def put(self, envelope: Envelope) -> None:
-        """As for every cell; a halted or blocked actor takes nothing, and says so."""
-        if self.problem is not None and self.state != STOPPED:
-            raise self.problem
-        super().put(envelope)
-
-    def deliver(self, envelope: Envelope) -> None:
-        """A durable send is sent again when this journal opens, so a closed one drops it (rule D1)."""
-        if envelope[3] and (self.problem is not None or not self.recovered):
-            return
-        super().deliver(envelope)
+        self._tries: dict[tuple[str, int], int] = {}
+        self._inc = b""
 
     # -- the turn
 
@@ -189,7 +102,8 @@ class PersistentCell(Cell):
         name = to if isinstance(to, str) else to.name
         receiver = self.system.find(name)
         if receiver is None and not self.system.has_journal(name):
-            msg = f"{self}: expected an actor to send {type(message).__name__} to, got {name!r}, which neither runs nor is in the home"
+            kind = type(message).__name__
+            msg = f"{self}: expected an actor for {kind}, got {name!r}, which neither runs nor is in the home"
             raise UnknownActor(msg)
         if receiver is not None and type(message) not in receiver.handlers:
             raise receiver.unknown_message(message)
@@ -219,8 +133,11 @@ class PersistentCell(Cell):
             call()
 
     async def before_ask(self, timeout_s: float | None) -> tuple[float | None, str | None]:
-        """An ask inside this turn: before the first emit, behind our own watermark, with a deadline
-        and a key that is the same when the turn is tried again (rule T6)."""
+        """An ask inside this turn (rule T6).
+
+        Before the first emit, behind our own watermark, with a deadline, and with a key that is the
+        same when the turn is tried again.
+        """
         if self.events or self._sends:
             msg = f"{self}: expected an ask before the first emit or send of the turn; use send afterwards"
             raise TurnOver(msg)
@@ -323,7 +240,9 @@ class PersistentCell(Cell):
         self.end(envelope, None, error)
         return None
 
-    def end(self, envelope: Envelope, value: Any, error: BaseException | None = None) -> None:
+    def end(  # noqa: C901, PLR0912 - the hot path, as step
+        self, envelope: Envelope, value: Any, error: BaseException | None = None
+    ) -> None:
         """The turn becomes a line; what it says leaves when the line is durable (rules T1, T4, T5).
 
         Raises:
@@ -335,13 +254,13 @@ class PersistentCell(Cell):
         key = self._key
         rest = b"" if key is None and error is None else self._outcome(message, n, value, error)
         # An empty list must not be held: it is the next turn's, whose sends would leave with this one's.
-        told, sends, effects = self.events, self._sends or _NO_SENDS, self._effects or _NO_EFFECTS
+        told, sends, effects = self.events, self._sends or NO_SENDS, self._effects or _NO_EFFECTS
         self.live = self.in_turn = False
         self._key = None
         if effects:
             self._effects, self._undo = [], []
         if not (told or sends or n or rest):
-            self._leave(reply, value, error, effects)
+            self.leave(reply, value, error, effects)
             return
         self.seq = seq = self.seq + 1
         ts = int(self.system.clock.time() * 1e6)
@@ -361,7 +280,7 @@ class PersistentCell(Cell):
         else:
             line = _PLAIN_LINE % (seq, ts, seq, self.watermark, self._inc, b",".join(told))
         line = b'%b,"crc":"%08x"}\n' % (line, crc32(line))  # `seal`, written out: a call costs 3 % of a turn
-        self._lines.append(line)
+        self.lines.append(line)
         self.bytes_since_snapshot += len(line)
         if told:
             self.events = []
@@ -378,7 +297,7 @@ class PersistentCell(Cell):
                 if sent.n:
                     self.outbox.box(sent.to).waiting.append(Waiting(sent.n, seq, sent.message, my_cause))
         if reply is not None or sends or n or effects:
-            self._held.append((seq, reply, value, error, sends, sender, n, effects))
+            self.held.append((seq, reply, value, error, sends, sender, n, effects))
 
     def _outcome(self, message: object, n: int, value: Any, error: BaseException | None) -> bytes:
         """The part of the line that says what came of a keyed message, or why one was refused."""
@@ -427,30 +346,13 @@ class PersistentCell(Cell):
         except UnderstudyError as known:
             error = known
         self.live = self.in_turn = False
-        self._leave(envelope[1], value, error, _NO_EFFECTS)
+        self.leave(envelope[1], value, error, _NO_EFFECTS)
         return True
 
-    def _leave(
-        self,
-        reply: Reply | None,
-        value: Any,
-        error: BaseException | None,
-        effects: list[Callable[[], object]],
-    ) -> None:
-        """Something without a line of its own leaves: now, or when all that it saw is durable."""
-        if reply is None and not effects:
-            return
-        if self.seq == self.watermark:
-            if reply is not None:
-                reply.resolve(value, error)
-            for effect in effects:
-                self._happen(effect)
-        else:
-            self._held.append((self.seq, reply, value, error, _NO_SENDS, "", 0, effects))
-
     def _continues(self, envelope: Envelope) -> bool:
-        """Whether a message that is not last + 1 counts all the same: in a stream that a repair of
-        the sender has closed there may be gaps (rule D4).
+        """Whether a message that is not last + 1 counts all the same.
+
+        In a stream that a repair of the sender has closed there may be gaps (rule D4).
         """
         stream, n = envelope[2], envelope[3]
         sender = self.system.find(sender_of(stream))
@@ -576,7 +478,7 @@ class PersistentCell(Cell):
         except Exception as failure:  # noqa: BLE001 - the actor can't go on by itself
             if (reply := envelope[1]) is not None:
                 reply.resolve(None, OutcomeUnknown(f"{self}: the rebuild failed: {failure}"))
-            if not self._stands_still(failure):
+            if not self.stands_still(failure):
                 self.fail(failure, "rebuild")
             return
         self.opened()
@@ -602,7 +504,7 @@ class PersistentCell(Cell):
             await self._recover_and_start()
         except Exception as error:  # noqa: BLE001 - whoever starts the actor decides
             self._drop_turn()
-            stands_still = self._stands_still(error)
+            stands_still = self.stands_still(error)
             reply.resolve(None, self.problem if stands_still and self.phase == "halted" else error)
         except BaseException as error:
             reply.resolve(None, OutcomeUnknown(f"{self}: the start was interrupted by {error!r}"))
@@ -647,205 +549,6 @@ class PersistentCell(Cell):
         await self.in_scope(call_hook(self.actor.on_start))
         self.end(envelope, None)
         self.flush_lines()
-
-    def suspend(self) -> None:
-        """As for every cell; halted and blocked stay what they are."""
-        if self.problem is None:
-            super().suspend()
-        else:
-            self.open = False
-
-    def _stands_still(self, error: Exception) -> bool:
-        """Damage blocks the actor, a bad disk halts it; neither is a failure to restart from."""
-        if isinstance(error, JournalDamaged | NewerVersion):
-            self.block(error)
-        return self.problem is not None
-
-    def block(self, error: UnderstudyError) -> None:
-        """The journal can't be read: nothing more is taken (rule J4)."""
-        advice = "look with `understudy journal verify`, then `understudy journal repair`"
-        if isinstance(error, NewerVersion):
-            advice = "run the newer version of the program"
-        self._stand_still("blocked", ActorBlocked(f"{self} is blocked: {error}"), str(error), advice)
-        self.publish(lifecycle.ActorBlocked, error=str(error), advice=advice)
-
-    def _write_failed(self, error: OSError) -> None:
-        """Reading or writing the journal failed: nothing leaves until a resume (rule J5)."""
-        if self.state == STOPPED or self.problem is not None:
-            return
-        text = f"{type(error).__name__}: {error}"
-        advice = f"check the disk under {self.journal.folder}, then `understudy resume {self.name}`"
-        self._stand_still("halted", ActorHalted(f"{self} is halted: {text}; {advice}"), text, advice)
-        self.publish(lifecycle.ActorHalted, error=text, advice=advice)
-        every_s = self.system.settings.resume_every_s
-        if every_s is not None:
-            self.system.resume_later(self, every_s)
-
-    def _stand_still(self, phase: str, problem: UnderstudyError, text: str, advice: str) -> None:
-        log.error("%s: %s", phase, problem, extra={"action": f"actor_{phase}"})
-        self.phase, self.problem, self.problem_text, self.advice = phase, problem, text, advice
-        self.open = False
-        if self.state not in (BUSY, QUEUED):
-            self.state = PAUSED
-        self._lines, self._unsynced = [], deque()
-        self._release_unknown(problem)
-        self.cancel_turn()
-        kept = [envelope for envelope in self.inbox if envelope[1] is None]
-        refused = [envelope for envelope in self.inbox if envelope[1] is not None]
-        self.inbox.clear()
-        self.inbox.extend(kept)
-        for envelope in refused:
-            self.refuse(envelope)
-        room, self.room = self.room, None
-        for waiter in room or ():
-            waiter.resolve(None)
-
-    def _release_unknown(self, problem: Exception) -> None:
-        """Whoever waits for a turn that is not durable learns that its outcome is unknown (rule D3)."""
-        held, self._held = self._held, deque()
-        for entry in held:
-            if (reply := entry[1]) is not None:
-                reply.resolve(
-                    None,
-                    OutcomeUnknown(f"{problem}; ask again with the same idempotency key after the resume"),
-                )
-
-    async def resume(self) -> None:
-        """Go on after a halt: a new segment (rule J5), then a recovery.
-
-        Raises:
-            Refused: the actor is not halted.
-            ActorHalted: the disk is still bad.
-        """
-        if self.phase != "halted":
-            msg = f"expected a halted actor to resume, got {self}, which is {self.phase}"
-            raise Refused(msg)
-        try:
-            await self.journal.reopen()
-        except OSError as error:
-            msg = f"{self} stays halted: {type(error).__name__}: {error}; {self.advice}"
-            raise ActorHalted(msg) from error
-        if self.phase != "halted":
-            return  # somebody else was first
-        self.phase, self.problem, self.problem_text = "recovering", None, None
-        self.end_incarnation()
-        await self.start()
-        self.publish(lifecycle.ActorResumed)
-
-    def is_ahead(self) -> bool:
-        """Whether turns are not durable yet."""
-        return self.seq != self.watermark
-
-    def must_flush(self) -> bool:
-        """Whether lines are not durable yet."""
-        return bool(self._lines) or self.seq > self.watermark
-
-    async def flush(self) -> None:
-        """Wait until all lines are durable, with a deadline (rule H3)."""
-        self.flush_lines()
-        with trio.move_on_after(self.system.settings.flush_timeout_s):
-            await self.journal.settled()
-
-    def closed(self, reason: str) -> None:
-        """As for every cell; what is not durable by now has an unknown outcome."""
-        if self.state == STOPPED:
-            return
-        self.flush_lines()
-        super().closed(reason)
-        self._release_unknown(OutcomeUnknown(f"{self} has stopped ({reason})"))
-        self.journal.close()
-
-    def stopped_error(self) -> UnderstudyError:
-        """As for every cell; a halted or blocked actor says so."""
-        return self.problem if self.problem is not None and self.state != STOPPED else super().stopped_error()
-
-    def halt_report(self) -> lifecycle.Halt:
-        """As for every cell."""
-        return lifecycle.Halt(actor=self.name, error=self.problem_text or "", advice=self.advice)
-
-    def status(self) -> lifecycle.ActorStatus:
-        """As for every cell, with the journal's numbers."""
-        return (
-            super()
-            .status()
-            .model_copy(
-                update={"sequence": self.seq, "watermark": self.watermark, "problem": self.problem_text}
-            )
-        )
-
-    # -- the journal's side
-
-    def flush_lines(self) -> None:
-        """Hand the lines of this step to the writer, and take a snapshot when it is time."""
-        if not self._lines:
-            return
-        data = b"".join(self._lines)
-        self.journal.append(data, self.seq, len(self._lines))
-        self._lines = []
-        # Kept also when nobody watches: who subscribes before it is durable must hear of it then.
-        self._unsynced.append((self.seq, data if self.system.journal_watched else b""))
-        if (
-            self.bytes_since_snapshot >= self.system.settings.snapshot_bytes
-            and self.bytes_since_snapshot >= 2 * self.snapshot_bytes
-        ):
-            self._take_snapshot()
-
-    def _take_snapshot(self) -> None:
-        """Encode the state as of `seq` now; it is published behind the watermark (rule J6)."""
-        if self.dirty or self.in_turn or self.problem is not None:
-            return
-        body = snapshot_body(self)
-        self.snapshot_bytes = len(body)
-        self.bytes_since_snapshot = 0
-        self.journal.publish_snapshot(self.seq, body)
-
-    def _durable(self, watermark: int) -> None:
-        """Lines up to `watermark` are durable: everything that waited for them leaves (rule T4)."""
-        self.watermark = watermark
-        held, find = self._held, self.system.find
-        while held and held[0][0] <= watermark:
-            seq, reply, value, error, sends, stream, n, effects = held.popleft()
-            if reply is not None:
-                reply.resolve(value, error)
-            for sent in sends:
-                self._dispatch(sent, seq)
-            for effect in effects:
-                self._happen(effect)
-            if n:
-                sender = find(stream if "~" not in stream else sender_of(stream))
-                if isinstance(sender, PersistentCell):
-                    sender.outbox.acknowledge(stream, self.name, n)  # rule D2
-        unsynced = self._unsynced
-        while unsynced and unsynced[0][0] <= watermark:
-            last, data = unsynced.popleft()
-            self.system.journal_grew(self.name, last, data)
-        if self.state == PAUSED and self.open:
-            self.scheduler.ready(self)
-
-    def _happen(self, effect: Callable[[], object]) -> None:
-        try:
-            effect()
-        except Exception as error:  # noqa: BLE001 - the line is durable: what follows from it still leaves
-            self.fail(error, "an effect")
-
-    def _dispatch(self, sent: Sent, seq: int) -> None:
-        receiver = self.system.find(sent.to)
-        if receiver is None:
-            return  # in the home, not running: it is sent again when that one opens its journal
-        envelope: Envelope = (
-            sent.message, None, self.outbox.stream, sent.n, b"%b/%d" % (self.name.encode(), seq), None
-        )  # fmt: skip
-        if sent.n:
-            receiver.deliver(envelope)
-            return
-        try:
-            receiver.put((sent.message, None, "", 0, envelope[4], None))
-        except UnderstudyError as error:
-            receiver.dead_letter(envelope, str(error))
-
-    def when_durable(self, call: Callable[[], None]) -> None:
-        """Have `call` run when all turns up to now are durable; dropped when they never are."""
-        self._leave(None, None, None, [call])
 
 
 def outgoing(message: Any, value: Any) -> Any:

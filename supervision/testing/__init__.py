@@ -1,1 +1,1 @@
-
+"""What tests of actors need: a virtual clock, a faulty disk, probes."""
