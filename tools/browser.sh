@@ -18,4 +18,4 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null || true
 fi
 found || say "no Chromium here, and none could be installed: install one (on Debian or Ubuntu, as root:" \
-    "apt-get install chromium) to run the tests in tests/browser. Without it they are skipped, and say so."
+    "apt-get install chromium) to run the tests in tests/browser. Without it they fail, unless UNDERSTUDY_WITHOUT_BROWSER is set."
