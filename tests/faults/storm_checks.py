@@ -12,6 +12,7 @@ from tests.faults.storm_journals import Effects, Facts
 from tests.faults.storm_load import TASKS, Request
 from understudy.supervision import leftovers
 
+RERUNS = 5  # so often a task is run again after a crash; then it fails (rule E3)
 FINAL = {"succeeded", "failed", "canceled"}
 Rows = Sequence[Mapping[str, Any]]
 
@@ -53,6 +54,8 @@ def tasks_final(view: View) -> Iterator[str]:
     for row in view.tasks:
         if row["status"] not in FINAL:
             yield f"{row['id']} is {row['status']}"
+        if row["status"] == "failed" and row["attempts"] <= RERUNS:
+            yield f"{row['id']} failed after {row['attempts']} attempts: {row['why']}"
     for row in view.schedules:
         if row["status"] != "done" or row["firings"] != 1:
             yield f"{row['id']} is {row['status']} after {row['firings']} firings, expected one"
