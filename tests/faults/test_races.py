@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import random
 import sys
 import threading
@@ -17,13 +18,25 @@ from typing import TYPE_CHECKING, Any
 import pykka
 import pytest
 import trio
+from pydantic import BaseModel
 
-from understudy import Actor, ActorSystem, ChildSpec, Future, Message, Strategy, Supervisor
+from understudy import (
+    Actor,
+    ActorSystem,
+    ChildSpec,
+    Event,
+    Future,
+    Message,
+    PersistentActor,
+    Strategy,
+    Supervisor,
+)
 from understudy.protocols.errors import UnderstudyError
 from understudy.supervision.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from understudy.supervision.in_thread import ThreadedSystem
@@ -37,6 +50,7 @@ pytestmark = [
 
 THREADS = 6
 STEPS = 40
+"""Of each thread at least; it goes on until the system has ended."""
 WAIT_S = 5.0
 
 
@@ -96,12 +110,15 @@ class Caller:
     tally: Tally
     random: random.Random
     label: str
+    over: threading.Event
     futures: list[pykka.Future[Any]] = field(default_factory=list[pykka.Future[Any]])
     unexpected: list[BaseException] = field(default_factory=list[BaseException])
 
     def run(self) -> None:
-        """Some steps; errors of the runtime and of actors are answers, all others are faults."""
-        for step in range(STEPS):
+        """Steps until after the end; errors of the runtime are answers, all others are faults."""
+        for step in itertools.count():
+            if self.over.is_set() and step >= STEPS:
+                return
             try:
                 self._step(f"{self.label}-{step}")
             except (UnderstudyError, pykka.ActorDeadError):
@@ -135,18 +152,26 @@ def nervous_threads() -> Iterator[None]:
     yield
     sys.setswitchinterval(before)
     assert {thread for thread in threading.enumerate() if "understudy" in thread.name} - threads == set()
-    gc.collect()  # a coroutine that was never awaited warns here, and a warning is an error
 
 
-def resolve_all(futures: list[pykka.Future[Any]]) -> None:
-    """Each future has its outcome, whatever that is."""
+@pytest.fixture(scope="module", autouse=True)
+def no_coroutine_is_forgotten() -> Iterator[None]:
+    """One that was never awaited warns when it is collected, and a warning is an error."""
+    yield
+    gc.collect()
+
+
+def resolve_all(futures: list[pykka.Future[Any]]) -> list[Any]:
+    """Each future has its outcome, whatever that is. Returns the values."""
+    values: list[Any] = []
     for future in futures:
         try:
-            future.get(timeout=WAIT_S)
+            values.append(future.get(timeout=WAIT_S))
         except pykka.Timeout:
             raise
         except Exception:  # noqa: BLE001, S112 - a stopped actor's answer is an answer
             continue
+    return values
 
 
 def run_all(functions: list[Callable[[], None]]) -> None:
@@ -180,7 +205,10 @@ def test_every_future_resolves_when_threads_race_each_other_and_the_shutdown(see
     chance, tally = random.Random(seed), Tally()
     with ActorSystem.in_thread(seed=seed) as system:
         spawn_tree(system, tally)
-        callers = [Caller(system, tally, random.Random(chance.random()), f"t{n}") for n in range(THREADS)]
+        over = threading.Event()
+        callers = [
+            Caller(system, tally, random.Random(chance.random()), f"t{n}", over) for n in range(THREADS)
+        ]
         for caller in callers:
             system.spawn(Worker, name=f"{caller.label}-0", tally=tally)
         delay_s = chance.uniform(0, 0.05)
@@ -188,6 +216,7 @@ def test_every_future_resolves_when_threads_race_each_other_and_the_shutdown(see
         def shut_down() -> None:
             threading.Event().wait(delay_s)
             system.shutdown()
+            over.set()
 
         run_all([*(caller.run for caller in callers), shut_down])
         for caller in callers:
@@ -205,7 +234,7 @@ def test_every_future_resolves_when_pykka_actors_are_started_during_the_shutdown
     with ActorSystem.in_thread(seed=seed) as system:
         end = threading.Timer(chance.uniform(0, 0.01), system.shutdown)
         end.start()
-        while end.is_alive():
+        for _ in range(500):  # bounded: pykka's mailboxes and its registry are not
             try:
                 ref = Echo.start()
             except UnderstudyError:
@@ -292,3 +321,61 @@ async def test_no_task_is_left_when_the_block_ends_in_the_middle_of_everything()
     assert len(answers) == 100
     assert tally.started == tally.ended
     assert trio.lowlevel.current_statistics().tasks_living == before
+
+
+class Count(Message[int]):
+    """Count one more; the reply is how many there are."""
+
+
+class Counted(Event):
+    """One more was counted."""
+
+
+class CountState(BaseModel):
+    """How many there are."""
+
+    total: int = 0
+
+
+class Counter(PersistentActor[CountState]):
+    """Counts durably."""
+
+    def count(self, message: Count) -> int:
+        """See `Count`."""
+        del message
+        self.emit(Counted())
+        return self.state.total
+
+    def counted(self, event: Counted) -> None:
+        """One more."""
+        del event
+        self.state.total += 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("nervous_threads")
+def test_nothing_acknowledged_is_lost_when_a_shutdown_races_durable_asks(seed: int, tmp_path: Path) -> None:
+    """Every reply that a thread got is in the journal, once, and every future resolves (RT-9)."""
+    replies: list[int] = []
+    futures: list[pykka.Future[int]] = []
+    with ActorSystem.in_thread(tmp_path, seed=seed) as system:
+        ref = system.spawn(Counter, name="counter")
+        end = threading.Timer(random.Random(seed).uniform(0.005, 0.05), system.shutdown)
+
+        def ask() -> None:
+            while ref.is_alive():
+                futures.append(ref.ask(Count(), block=False))
+                try:
+                    replies.append(ref.ask(Count(), timeout=WAIT_S))
+                except UnderstudyError:
+                    return
+
+        end.start()
+        run_all([ask] * THREADS)
+        end.join(WAIT_S)
+        assert not end.is_alive()
+        replies += resolve_all(futures)
+    with ActorSystem.in_thread(tmp_path) as system:
+        total = system.spawn(Counter, name="counter").ask(Count(), timeout=WAIT_S) - 1
+    assert len(set(replies)) == len(replies) > 0
+    assert max(replies) <= total <= len(futures) * 2
