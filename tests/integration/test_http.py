@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import socket
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,7 +13,10 @@ import pytest
 import trio
 
 from tests.web_kit import Event, EventStream, Server, events, row_is, serving, until
+from understudy.actors.projection import feed_of
+from understudy.protocols.read_model import Change, ManagerRow
 from understudy.supervision.testing.files import FaultyFiles
+from understudy.webui import server as webserver
 from understudy.webui.server import GRACE_S, AddressUnusable, NotLoopback, serve_http
 
 if TYPE_CHECKING:
@@ -393,3 +398,29 @@ async def test_the_page_and_its_files_are_served(server: Server) -> None:
     for name, kind in (("app.js", "javascript"), ("style.css", "css"), ("icon.svg", "svg")):
         response = await server.client.get(f"/static/{name}")
         assert (response.status_code, kind in response.headers["content-type"]) == (200, True)
+
+
+@pytest.mark.req("PJ-2")
+@pytest.mark.req("RT-9")
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone can bound a write that is stuck"
+)
+async def test_a_client_that_never_reads_holds_up_neither_the_others_nor_the_shutdown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection's buffers fill; what it misses is dropped, and its connection is cut off."""
+    monkeypatch.setattr(webserver, "STUCK_MS", 500)
+    large = Change(table="manager", id="manager", row=ManagerRow(error="x" * 100_000))
+    with trio.fail_after(30):
+        async with AsyncExitStack() as beyond:
+            async with serving(tmp_path) as server:
+                await beyond.enter_async_context(events(server.url))  # open until after the shutdown
+                feed = feed_of(server.system)
+                async with events(server.url) as reader:
+                    await first(reader)
+                    for _ in range(100):
+                        feed.publish([large])
+                        assert (await first(reader)).data["row"]["error"]
+                assert (await server.client.post("/api/input", json={"text": "hello"})).status_code == 202
+                before = trio.current_time()
+            assert trio.current_time() - before < 10
