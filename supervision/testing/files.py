@@ -152,7 +152,7 @@ class FaultyFiles(Files):
         torn = self._begin("write", path, may_tear=True)
         with self._lock:
             offset = self.size(fd) if appends else os.lseek(fd, 0, os.SEEK_CUR)
-            some = self._some_of(data, path, torn=torn)
+            some = self._some_of(data, path, self.size(fd) - offset, torn=torn)
             self._disk.written(fd, some, offset)
             taken = super().write(fd, some)
         if torn:
@@ -164,7 +164,7 @@ class FaultyFiles(Files):
         path, _ = self._fds[fd]
         torn = self._begin("write_at", path, may_tear=True)
         with self._lock:
-            some = self._some_of(data, path, torn=torn)
+            some = self._some_of(data, path, self.size(fd) - offset, torn=torn)
             self._disk.written(fd, some, offset)
             taken = super().write_at(fd, some, offset)
         if torn:
@@ -266,12 +266,12 @@ class FaultyFiles(Files):
                     raise PowerLost
                 raise OSError(fault.error, os.strerror(fault.error), str(path))
 
-    def _some_of(self, data: bytes | memoryview, path: Path, *, torn: bool) -> bytes:
-        """The part of `data` that the write takes."""
+    def _some_of(self, data: bytes | memoryview, path: Path, there: int, *, torn: bool) -> bytes:
+        """The part of `data` that the write takes; what replaces the `there` bytes behind needs no space."""
         count = len(data) // 2 if torn else min(len(data), self.short_write_bytes or len(data))
         if self.space_bytes is not None:
-            count = min(count, self.space_bytes)
+            count = min(count, self.space_bytes + max(0, there))
             if count == 0 and data:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-            self.space_bytes -= count
+            self.space_bytes -= max(0, count - max(0, there))
         return bytes(data[:count])
