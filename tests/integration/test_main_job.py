@@ -7,33 +7,22 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.unit.actors.stage import journal_events, until
+from tests.unit.actors.stage import ManualClock, journal_events, until
 from understudy import ActorSystem
 from understudy.actors.cast import CastConfig, start_cast
 from understudy.actors.registry import CAST
 from understudy.protocols.conversation import GetManagerStatus, SubmitInput
 from understudy.protocols.lifecycle import ActorStarted
 from understudy.protocols.tasks import CreateTask, TaskSpec
-from understudy.supervision.clock import SystemClock
 
 CONFIG = CastConfig(timezone="UTC", grace_s=1.0)
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-class MinuteEnds(SystemClock):
-    """A clock whose minute ends a tenth of a second after it was made."""
-
-    def __init__(self) -> None:
-        now = super().time()
-        self._offset = 59.9 - now % 60
-
-    def time(self) -> float:
-        return super().time() + self._offset
 
 
 async def say(system: ActorSystem, text: str) -> str:
@@ -110,9 +99,14 @@ async def test_the_outcome_of_a_command_is_the_one_reply_to_its_input(tmp_path: 
 @pytest.mark.req("CR-2")
 async def test_a_schedule_makes_a_task_and_its_outcome_is_told(tmp_path: Path) -> None:
     """The input has its reply already; the outcome is a message of its own."""
-    async with ActorSystem(tmp_path, clock=MinuteEnds()) as system:
+    clock = ManualClock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp())
+    async with ActorSystem(tmp_path, clock=clock) as system:
         await start_cast(system, CONFIG)
         await say(system, '/every "* * * * *" echo tick')
+        await until(
+            system, lambda: any(e["type"] == "ScheduleAdded" for e in journal_events(tmp_path, "cron"))
+        )
+        clock.advance(system, 60)
         await until(
             system, lambda: any("tick" in text for answered, text in replies(tmp_path) if not answered)
         )

@@ -16,6 +16,24 @@ from understudy.protocols.notifications import TaskDone
 from understudy.protocols.tasks import CreateTask, GetTask, TaskResult, TaskSpec, TaskView
 
 
+class ManualClock:
+    """A clock that stands still until the test moves it; nothing depends on how fast the machine is."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def time(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def advance(self, system: ActorSystem, seconds: float) -> None:
+        """Let time pass, and the timers that are due ring."""
+        self._now += seconds
+        system.timers.call_at(0.0, lambda: None)
+
+
 class Heard(Event):
     result: TaskResult
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tests.unit.actors.stage import journal_events, until
+from tests.unit.actors.stage import ManualClock, journal_events, until
 from understudy import ActorSystem, Event, NotFound, PersistentActor, Refused
 from understudy.actors.cron import CronActor
 from understudy.protocols.conversation import WakeCronDue
@@ -23,23 +23,8 @@ from understudy.protocols.schedules import (
     ScheduleSpec,
 )
 from understudy.protocols.tasks import CreateTask, TaskAccepted, TaskSpec
-from understudy.supervision.clock import SystemClock
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp()
-
-
-class WallClock(SystemClock):
-    """The machine's clock, with another time on the wall."""
-
-    def __init__(self, now: float) -> None:
-        self._offset = now - super().time()
-
-    def time(self) -> float:
-        return super().time() + self._offset
-
-    def set(self, now: float) -> None:
-        """Set the wall's clock."""
-        self._offset = now - super().time()
 
 
 class Created(Event):
@@ -78,6 +63,11 @@ class Desk:
     def __init__(self, system: ActorSystem) -> None:
         self.system = system
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        assert isinstance(self.system.clock, ManualClock)
+        self.system.clock.advance(self.system, seconds)
+
     @classmethod
     async def set(cls, system: ActorSystem, timezone: str = "UTC") -> Desk:
         """Start the two."""
@@ -109,7 +99,7 @@ class Desk:
 async def test_a_schedule_is_listed_with_its_next_runs_in_its_zone(tmp_path: Path) -> None:
     """A schedule that names no zone has the home's; both are still there after a restart."""
     for _ in range(2):
-        async with ActorSystem(tmp_path, clock=WallClock(NOON)) as system:
+        async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
             desk = await Desk.set(system, timezone="Europe/Zurich")
             if not (await desk.ask(ListSchedules())).schedules:
                 await desk.add(cron="0 18 * * *")
@@ -124,9 +114,13 @@ async def test_a_schedule_is_listed_with_its_next_runs_in_its_zone(tmp_path: Pat
 @pytest.mark.rule("C2")
 async def test_a_due_schedule_creates_its_task_and_nothing_else(tmp_path: Path) -> None:
     """The task carries schedule and nominal time (rule C2); the manager waits for its end."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON + 59.95)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         await desk.add(cron="* * * * *", command=("echo", "hi"), timeout_s=9, retries=2, origin="input-1")
+        desk.advance(59.999)
+        await desk.ask(ListSchedules())
+        assert desk.seen.specs == []
+        desk.advance(0.001)
         assert await desk.wait_fired(1) == [NOON + 60]
         (spec,) = desk.seen.specs
         assert (spec.schedule, spec.command, spec.timeout_s, spec.retries) == (
@@ -144,10 +138,11 @@ async def test_a_due_schedule_creates_its_task_and_nothing_else(tmp_path: Path) 
 @pytest.mark.req("CR-2")
 async def test_a_reminder_wakes_the_manager_at_once(tmp_path: Path) -> None:
     """With a command it makes a task too; without one it only speaks."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON + 59.95)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         await desk.add(cron="* * * * *", kind="reminder", command=(), text="Tea is ready")
         await desk.add(cron="* * * * *", kind="reminder", title="stretch")
+        desk.advance(60)
         await until(system, lambda: len(desk.seen.dues) == 2)
         first, second = desk.seen.dues
         assert (first.id, first.text) == (f"sched-1@{NOON + 60:.0f}", "Tea is ready")
@@ -158,11 +153,11 @@ async def test_a_reminder_wakes_the_manager_at_once(tmp_path: Path) -> None:
 @pytest.mark.req("CR-1")
 async def test_a_single_time_fires_once_and_is_done(tmp_path: Path) -> None:
     """It stays listed; enabling it again is refused."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
-        moment = datetime.fromtimestamp(system.clock.time() + 0.05, UTC)
-        await desk.add(at=moment)
-        assert await desk.wait_fired(1) == [pytest.approx(moment.timestamp())]
+        await desk.add(at=datetime.fromtimestamp(NOON + 30.5, UTC))
+        desk.advance(31)
+        assert await desk.wait_fired(1) == [NOON + 30.5]
         (view,) = (await desk.ask(ListSchedules())).schedules
         assert (view.status, view.next_runs) == ("done", ())
         for message in (EnableSchedule(id="sched-1"), DisableSchedule(id="sched-1")):
@@ -175,26 +170,27 @@ async def test_a_single_time_fires_once_and_is_done(tmp_path: Path) -> None:
 @pytest.mark.req("CR-1")
 async def test_a_disabled_schedule_does_not_fire_and_makes_up_for_nothing(tmp_path: Path) -> None:
     """Enabled again it is due at the next time."""
-    clock = WallClock(NOON)
-    async with ActorSystem(tmp_path, clock=clock) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         await desk.add(cron="* * * * *")
         assert (await desk.ask(DisableSchedule(id="sched-1"))).next_at is None
-        clock.set(NOON + 3599.95)
+        desk.advance(3590)
         (view,) = (await desk.ask(ListSchedules())).schedules
         assert (view.status, view.next_runs) == ("disabled", ())
         assert (await desk.ask(EnableSchedule(id="sched-1"))).next_at == NOON + 3600
+        desk.advance(10)
         assert await desk.wait_fired(1) == [NOON + 3600]
 
 
 @pytest.mark.req("CR-1")
 async def test_a_removed_schedule_is_gone(tmp_path: Path) -> None:
     """And never fires; its id is not given again."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON + 59.95)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         await desk.add(cron="* * * * *", title="removed")
         await desk.ask(RemoveSchedule(id="sched-1"))
         await desk.add(cron="* * * * *", title="kept")
+        desk.advance(60)
         await desk.wait_fired(1)
         assert [spec.title for spec in desk.seen.specs] == ["kept"]
         for message in (RemoveSchedule(id="sched-1"), EnableSchedule(id="sched-1"), DisableSchedule(id="x")):
@@ -208,12 +204,12 @@ async def test_times_that_passed_while_nobody_could_fire_them_are_made_up_for_by
     tmp_path: Path,
 ) -> None:
     """The last of them, per schedule; a single time too; then the next ones as they come (rule C2)."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         await desk.add(cron="*/5 * * * *")
         await desk.add(at=datetime.fromtimestamp(NOON + 30, UTC))
     later = NOON + 2 * 3600 + 61
-    async with ActorSystem(tmp_path, clock=WallClock(later)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(later)) as system:
         desk = await Desk.set(system)
         assert sorted(await desk.wait_fired(2)) == [NOON + 30, NOON + 2 * 3600]
         (_, every) = (await desk.ask(ListSchedules(next_runs=1))).schedules
@@ -226,12 +222,13 @@ async def test_times_that_passed_while_nobody_could_fire_them_are_made_up_for_by
 async def test_a_crash_right_after_a_firing_does_not_fire_again(tmp_path: Path) -> None:
     """Firing and task are one line: both are there, or neither is, and the next start makes up for it."""
     home = tmp_path / "home"
-    async with ActorSystem(home, clock=WallClock(NOON + 59.95)) as system:
+    async with ActorSystem(home, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         await desk.add(cron="* * * * *")
+        desk.advance(60)
         await until(system, lambda: any(e["type"] == "ScheduleFired" for e in journal_events(home, "cron")))
         shutil.copytree(home, tmp_path / "copy")
-    async with ActorSystem(tmp_path / "copy", clock=WallClock(NOON + 61)) as system:
+    async with ActorSystem(tmp_path / "copy", clock=ManualClock(NOON + 61)) as system:
         desk = await Desk.set(system)
         assert await desk.wait_fired(1) == [NOON + 60]
         await desk.ask(ListSchedules())
@@ -240,7 +237,7 @@ async def test_a_crash_right_after_a_firing_does_not_fire_again(tmp_path: Path) 
 
 async def test_a_reserved_schedule_that_comes_late_is_due_at_once(tmp_path: Path) -> None:
     """It was told to its user already, so it is not refused; a foreign id is."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         reserved = (await desk.ask(ReserveScheduleId())).id
         spec = ScheduleSpec(title="late", command=("true",), at=datetime.fromtimestamp(NOON - 1, UTC))
@@ -265,7 +262,7 @@ async def test_a_schedule_that_cannot_be_is_refused_when_it_is_made(
     tmp_path: Path, fields: dict[str, object], hint: str
 ) -> None:
     """And leaves nothing behind."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         with pytest.raises(Refused, match=hint):
             await desk.add(**fields)
@@ -290,14 +287,14 @@ def test_a_bad_schedule_is_refused_at_the_edge(fields: dict[str, object], hint: 
 
 async def test_many_schedules_that_are_due_together_all_fire(tmp_path: Path) -> None:
     """Spread over several turns, each once."""
-    async with ActorSystem(tmp_path, clock=WallClock(NOON)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
         desk = await Desk.set(system)
         for _ in range(250):
             system.get("cron").tell(
                 AddSchedule(spec=ScheduleSpec(title="x", command=("true",), cron="* * * * *"))
             )
         await desk.ask(ListSchedules(next_runs=0))
-    async with ActorSystem(tmp_path, clock=WallClock(NOON + 61)) as system:
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON + 61)) as system:
         desk = await Desk.set(system)
         assert await desk.wait_fired(250) == [NOON + 60] * 250
         assert len({spec.schedule for spec in desk.seen.specs}) == 250

@@ -69,6 +69,7 @@ def test_text_that_starts_inside_a_character_begins_with_the_next_one() -> None:
 @given(st.text(max_size=400), st.integers(8, 200), st.integers(0, 1_000))
 def test_an_excerpt_is_bounded_and_says_when_it_is_cut(text: str, limit: int, lost: int) -> None:
     """Short texts as they are; of long ones start and end, and how much is missing."""
+    text = text.replace("\x00", "")  # as decode_tail leaves it
     size = len(text.encode())
     output = Output(text=text, total_bytes=size + lost, cut=lost > 0)
     short, cut = excerpt(output, limit)
