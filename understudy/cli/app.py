@@ -50,11 +50,8 @@ app.command("understudy.cli.journal:app", name="journal", help="The journals: ta
 app.command("understudy.cli.resume:resume", name="resume", help="Let halted actors go on.")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run one command; never raises for what a user can meet.
-
-    Args:
-        arguments: of the command line; the process's own when None.
 
     Returns:
         the exit code, see `Exit`.
@@ -62,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # what others wrote may not fit the terminal's encoding
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(arguments)
     as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
     try:
         result: object = app(given, exit_on_error=False, print_error=False)

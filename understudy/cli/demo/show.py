@@ -26,12 +26,12 @@ class Programme:
         """Before the curtain."""
         self._act("Understudy, a play in three acts")
         self._line("When an actor falls, its understudy takes the stage and knows every line.", "italic")
-        self._line(f"The theatre is {folder}.", "dim")
+        self._line(f"The theatre is {folder}.", "dim", whole=True)
 
     def opened(self, stage: Stage) -> None:
         """See `Audience`."""
         self._act("Act I: the curtain rises")
-        self._line(f"Process {stage.pid} serves. Watch it live: {stage.address}", "bold")
+        self._line(f"Process {stage.pid} serves. Watch it live: {stage.address}", "bold", whole=True)
 
     def said(self, text: str, input_id: str) -> None:
         """See `Audience`."""
@@ -87,18 +87,19 @@ class Programme:
     def kept_running(self, address: str, home: str) -> None:
         """For --keep."""
         self._line(f"The show goes on at {address} until Ctrl-C.", "bold")
-        self._line(f'Say something: understudy send --home {home} --wait "hello"')
+        self._line(f'Say something: understudy send --home {home} --wait "hello"', whole=True)
 
     def left_behind(self, folder: str) -> None:
         """For --keep, at the end."""
-        self._line(f"The journals are still in {folder}; remove it when you have read them.")
+        self._line(f"The journals are still in {folder}; remove it when you have read them.", whole=True)
 
     def _act(self, name: str) -> None:
         self._out.print()
         self._out.rule(Text(name, style="bold"), align="left", style="dim")
 
-    def _line(self, text: str, style: str = "") -> None:
-        self._out.print(Text(text, style=style))
+    def _line(self, text: str, style: str = "", *, whole: bool = False) -> None:
+        """A line of the story; `whole` ones are not wrapped, for what is copied from the screen."""
+        self._out.print(Text(text, style=style), soft_wrap=whole)
 
 
 def _honestly(found: Evidence) -> str:

@@ -1,0 +1,27 @@
+"""Where the `understudy` script begins: the commands need an extra that embedding programs do not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code (see `docs/reference/cli.md`).
+
+    Args:
+        arguments: of the command line; the process's own when None.
+    """
+    try:
+        from understudy.cli.app import run  # noqa: PLC0415 - it needs the extra, and says so kindly below
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("understudy"):
+            raise
+        sys.stderr.write(
+            f"understudy: the module {error.name} is not installed; the commands and the viewer need the "
+            "extra `serve`: pip install 'understudy[serve]'\n"
+        )
+        return _FAILED
+    return run(sys.argv[1:] if arguments is None else arguments)
