@@ -128,10 +128,15 @@ class Halt(Frozen):
 
 
 class SystemStatus(Frozen):
-    """A system as it stands: its actors (parents before children) and what needs a person."""
+    """A system as it stands: its actors (parents before children) and what needs a person.
+
+    Attributes:
+        given_up: actors at the top that failed too often and are gone.
+    """
 
     home: str | None
     halted: tuple[Halt, ...]
     blocked: tuple[Halt, ...]
+    given_up: tuple[Halt, ...] = ()
     dead_letters: int
     actors: tuple[ActorStatus, ...]

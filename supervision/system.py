@@ -357,6 +357,7 @@ class ActorSystem:
             home=None if self.home is None else str(self.home.path),
             halted=tuple(cell.halt_report() for cell in cells if cell.phase == "halted"),
             blocked=tuple(cell.halt_report() for cell in cells if cell.phase == "blocked"),
+            given_up=self._guardian.given_up(),
             dead_letters=self.lifecycle.dead_letters,
             actors=tuple(cell.status() for cell in cells),
         )
