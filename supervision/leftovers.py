@@ -129,19 +129,14 @@ def _look() -> Iterator[_Seen]:
     for pid in psutil.pids():
         try:
             process = psutil.Process(pid)
-            if process.uids().real != user or process.status() in _DEAD:
-                continue
-            environment = _environment(process)
-            home, mark = environment.get(HOME_MARK), environment.get(ATTEMPT_MARK)
-            marked = home is not None and mark is not None
-            yield _Seen(
-                process,
-                process.ppid(),
-                os.getsid(pid),
-                os.getpgid(pid),
-                home if marked else None,
-                mark if marked else None,
-            )
+            with process.oneshot():
+                if process.uids().real != user or process.status() in _DEAD:
+                    continue
+                environment = _environment(process)
+                home, mark = environment.get(HOME_MARK), environment.get(ATTEMPT_MARK)
+                if home is None or mark is None:
+                    home = mark = None
+                yield _Seen(process, process.ppid(), os.getsid(pid), os.getpgid(pid), home, mark)
         except (psutil.Error, OSError):
             continue
 

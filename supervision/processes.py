@@ -113,7 +113,7 @@ class Processes:
         for found in known.values():
             _signal(found.process, signal.SIGTERM)
         await self._wait_until_gone(known, grace_s if known else 0.0)
-        for _ in range(_ROUNDS if known else 0):
+        for _ in range(_ROUNDS):  # at least once more: in the middle of an exec no environment can be read
             await self._look(known, mark)
             remaining = [one for one in known.values() if leftovers.is_alive(one.process)]
             if not remaining:

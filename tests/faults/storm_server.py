@@ -129,7 +129,7 @@ async def fetch_all(address: str, what: str) -> list[Mapping[str, Any]]:
 async def until(condition: Callable[[], Awaitable[bool]], patience_s: float) -> bool:
     """Whether `condition` comes true in time."""
     with trio.move_on_after(patience_s):
-        while not await condition():  # noqa: ASYNC110 - asks another process
+        while not await condition():
             await trio.sleep(0.2)
         return True
     return False

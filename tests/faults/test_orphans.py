@@ -92,7 +92,7 @@ async def test_a_killed_runtime_takes_its_direct_child_with_it_and_recovery_the_
     os.kill(runtime.process.pid, signal.SIGKILL)
     runtime.process.wait(WAIT_S)
     with trio.fail_after(WAIT_S):
-        while leftovers.is_alive(runtime.leader):  # noqa: ASYNC110 - not our child
+        while leftovers.is_alive(runtime.leader):
             await trio.sleep(0.001)
     assert [leftovers.is_alive(one) for one in runtime.grandchildren] == [True, True, True]
 

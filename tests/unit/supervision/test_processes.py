@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -88,7 +88,7 @@ def run_shell(script: str, environment: dict[str, str] | None = None) -> subproc
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what nothing else tells of."""
     with trio.fail_after(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - processes that are not our children
+        while not condition():
             await trio.sleep(0.01)
 
 
@@ -388,6 +388,18 @@ async def test_closing_ends_all_children_and_the_spawning_thread(tmp_path: Path)
         await start(processes, "true")
 
 
+def test_a_loop_that_ends_without_a_shutdown_leaves_no_child(tmp_path: Path) -> None:
+    """An error that tears down trio itself ends the children too, and reaps them."""
+
+    async def main() -> int:
+        processes = Processes(tmp_path, trio.lowlevel.current_trio_token().run_sync_soon)
+        return (await shell(processes, "sleep 1000 & wait")).pid
+
+    pid = trio.run(main)
+    assert not psutil.pid_exists(pid)
+    assert leftovers.find(tmp_path) == []
+
+
 async def test_a_cancelled_start_leaves_no_unknown_child(processes: Processes) -> None:
     """A caller that is cancelled while the child starts gets it nevertheless, and can end it."""
     with trio.CancelScope() as scope:
@@ -410,14 +422,19 @@ async def test_leaving_the_context_ends_the_group(processes: Processes) -> None:
     assert not leftovers.group_lives(child.pid)
 
 
+StartBeside = Callable[[dict[str, str]], Awaitable[psutil.Process]]
+
+
 @pytest.fixture
-def bystander() -> Iterator[Callable[[dict[str, str]], psutil.Process]]:
+def bystander() -> Iterator[StartBeside]:
     """Starts processes beside the system, in a session of their own; ends them afterwards."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start_one(marks: dict[str, str]) -> psutil.Process:
+    async def start_one(marks: dict[str, str]) -> psutil.Process:
         started.append(run_shell("exec sleep 1000", marks))
-        return psutil.Process(started[-1].pid)
+        process = psutil.Process(started[-1].pid)
+        await until(lambda: process.name() == "sleep" and marks.items() <= process.environ().items())
+        return process
 
     yield start_one
     for process in started:
@@ -426,15 +443,15 @@ def bystander() -> Iterator[Callable[[dict[str, str]], psutil.Process]]:
 
 
 async def test_leftovers_spare_everybody_else(
-    processes: Processes, tmp_path: Path, bystander: Callable[[dict[str, str]], psutil.Process]
+    processes: Processes, tmp_path: Path, bystander: StartBeside
 ) -> None:
     """Another home's process, a person's exported variable and a living child are not leftovers."""
     home = tmp_path / "home"
-    another = bystander(leftovers.marks(tmp_path / "another", "task-1/1"))
-    exported = bystander({leftovers.HOME_MARK: str(home)})
-    unmarked = bystander({})
+    another = await bystander(leftovers.marks(tmp_path / "another", "task-1/1"))
+    exported = await bystander({leftovers.HOME_MARK: str(home)})
+    unmarked = await bystander({})
     living = await start(processes, "sleep", "1000")
-    left = bystander(leftovers.marks(home, "task-9/2"))
+    left = await bystander(leftovers.marks(home, "task-9/2"))
     with trio.fail_after(WAIT_S):
         found = await processes.end_leftovers(grace_s=1.0)
     assert [(one.pid, one.mark, one.command, one.ended) for one in found] == [
@@ -444,7 +461,7 @@ async def test_leftovers_spare_everybody_else(
 
 
 async def test_a_home_within_a_home_is_spared(
-    processes: Processes, tmp_path: Path, bystander: Callable[[dict[str, str]], psutil.Process]
+    processes: Processes, tmp_path: Path, bystander: StartBeside
 ) -> None:
     """A session that a process of another home belongs to is not ended whole."""
     home, inner = tmp_path / "home", tmp_path / "inner"
@@ -454,7 +471,7 @@ async def test_a_home_within_a_home_is_spared(
         assert outer.stdout is not None
         inner_process = psutil.Process(int(outer.stdout.readline()))
         try:
-            await until(lambda: leftovers.HOME_MARK in inner_process.environ())
+            await until(lambda: inner_process.environ().get(leftovers.HOME_MARK) == str(inner))
             with trio.fail_after(WAIT_S):
                 found = await processes.end_leftovers(grace_s=1.0)
             assert [one.pid for one in found] == [outer.pid]
@@ -480,11 +497,9 @@ async def test_processes_that_vanish_or_can_not_be_read_are_passed_over(
         assert leftovers.find(tmp_path) == []
 
 
-async def test_a_zombie_is_no_leftover(
-    tmp_path: Path, bystander: Callable[[dict[str, str]], psutil.Process]
-) -> None:
+async def test_a_zombie_is_no_leftover(tmp_path: Path, bystander: StartBeside) -> None:
     """A process that is dead and not reaped by its parent can't be ended, and is not reported."""
-    dead = bystander(leftovers.marks(tmp_path, "task-1/1"))
+    dead = await bystander(leftovers.marks(tmp_path, "task-1/1"))
     assert [one.process.pid for one in leftovers.find(tmp_path)] == [dead.pid]
     dead.kill()
     await until(lambda: dead.status() == psutil.STATUS_ZOMBIE)
