@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from understudy.actors.projection import feed_of, wait_until_shown
+from understudy.actors.projection import Unavailable, feed_of, wait_until_shown
 
 if TYPE_CHECKING:
     from understudy.actors.projection import Feed
@@ -69,6 +69,14 @@ class Context:
             Unavailable: the projection is not running.
         """
         return feed_of(self.system)
+
+    @property
+    def feed_if_ready(self) -> Feed | None:
+        """The read model, or None where it is not available."""
+        try:
+            return feed_of(self.system)
+        except Unavailable:
+            return None
 
     async def ask(self, actor: str, message: Message[R], key: str | None = None) -> R:
         """The actor's durable answer; the read model shows what it did, unless that is far behind.

@@ -1,6 +1,12 @@
 """The projection: one read model of all journals, and the feed that viewers follow."""
 
-from understudy.actors.projection.actor import ProjectionActor, feed_of, wait_until_ready, wait_until_shown
+from understudy.actors.projection.actor import (
+    ProjectionActor,
+    Unavailable,
+    feed_of,
+    wait_until_ready,
+    wait_until_shown,
+)
 from understudy.actors.projection.feed import Feed, Lagged
 from understudy.actors.projection.model import ReadModel
 
@@ -9,6 +15,7 @@ __all__ = [
     "Lagged",
     "ProjectionActor",
     "ReadModel",
+    "Unavailable",
     "feed_of",
     "wait_until_ready",
     "wait_until_shown",

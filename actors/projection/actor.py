@@ -34,6 +34,8 @@ CHECKPOINT_LINES = 1000
 """Lines between two checkpoints, at least; more when writing the model costs more."""
 WRITE_PAUSE_S = 1.0
 """Between two looks at what is to be written: history, and the model for a checkpoint."""
+FAILED_PAUSE_S = 60.0
+"""The longest pause after a failure to write; it doubles up to that."""
 REFRESH_PAUSE_S = 1.0
 """Between two looks at the actors, while somebody watches."""
 
@@ -80,7 +82,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             home.files,
             home.journals,
             self.name,
-            lambda: self._new_epoch(self.feed.epoch),
+            self._build_anew,
             self._applied,
         )
         self._written_lines = 0
@@ -89,6 +91,11 @@ class ProjectionActor(PersistentActor[ProjectionState]):
     def _new_epoch(self, last: int) -> int:
         """Later than all before, also those of files that were deleted: the time says so (rule P2)."""
         return max(last + 1, int(self.clock.time() * 1000))
+
+    def _build_anew(self) -> int:
+        """The follower begins again from zero: so does the history."""
+        self._history.reset(())
+        return self._new_epoch(self.feed.epoch)
 
     # -- turns
 
@@ -176,27 +183,30 @@ class ProjectionActor(PersistentActor[ProjectionState]):
     # -- files
 
     async def _keep_files(self) -> None:
+        pause_s = WRITE_PAUSE_S
         while True:
             before = self.clock.monotonic()
-            if self._history.dirty:
-                await self._write_history()
-            if self._is_due():
-                await self._take_checkpoint()
-            await trio.sleep(max(WRITE_PAUSE_S, 20 * (self.clock.monotonic() - before)))
+            written = not self._history.dirty or await self._write_history()
+            if written and self._is_due():
+                written = await self._take_checkpoint()
+            pause_s = WRITE_PAUSE_S if written else min(2 * pause_s, FAILED_PAUSE_S)
+            await trio.sleep(max(pause_s, 20 * (self.clock.monotonic() - before)))
 
     def _is_due(self) -> bool:
         """A checkpoint follows a catch-up, then each time that as many lines came as there are rows."""
         fresh = self.follower.applied_lines - self._written_lines
-        least = max(CHECKPOINT_LINES, self.feed.model.rows()) if self._checkpoints else 1
+        least = max(CHECKPOINT_LINES, self.feed.model.rows()) if self._written_lines else 1
         return fresh >= least and not self._history.dirty
 
-    async def _write_history(self) -> None:
+    async def _write_history(self) -> bool:
         try:
             await self._history.flush()
         except OSError as error:
             log.warning("the history was not written: %s", error, extra={"action": "history_failed"})
+            return False
+        return True
 
-    async def _take_checkpoint(self) -> None:
+    async def _take_checkpoint(self) -> bool:
         """Write and sync the model, then journal that it counts; the file before goes last."""
         self._checkpoints += 1
         name, dump = file_name(self.feed.epoch, self._checkpoints), self.feed.model.dump()
@@ -206,9 +216,10 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             await self.ref.ask_async(Checkpoint(file=name, cursors=dump.cursors), timeout_s=30)
         except (OSError, UnderstudyError) as error:
             log.warning("no checkpoint was taken: %s", error, extra={"action": "checkpoint_failed"})
-        else:
-            await trio.to_thread.run_sync(remove_others, self._files, self._folder, name)
+            return False
+        await trio.to_thread.run_sync(remove_others, self._files, self._folder, name)
         self._written_lines = lines
+        return True
 
 
 def feed_of(system: ActorSystem) -> Feed:

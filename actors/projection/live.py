@@ -87,7 +87,7 @@ def incident_text(event: LifecycleEvent) -> str | None:
         case events.ActorEscalated():
             text = f"given up: {event.reason}"
         case events.ActorHalted() | events.ActorBlocked():
-            text = f"{event.error} {event.advice}"
+            text = f"{event.error}; {event.advice}"
         case events.ActorResumed():
             text = "goes on"
         case events.TornTailCut():

@@ -386,6 +386,8 @@ async def test_without_the_projection_reading_says_so_and_writing_works(server: 
     """A viewer's trouble is not the work's."""
     await server.system.stop("projection")
     assert problem(await server.client.get("/api/messages")) == (503, "projection_unavailable")
+    status = (await server.client.get("/api/status")).json()
+    assert (status["state"], status["read_model"], status["messages"]) == ("ok", "away", 0)
     assert (await server.client.post("/api/input", json={"text": "hello"})).status_code == 202
     assert (await server.client.get("/healthz")).json() == {"status": "ok"}
 

@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from understudy.actors.projection import ReadModel
 from understudy.actors.projection.live import system_row
 from understudy.actors.projection.table import Table
 from understudy.protocols.errors import NotFound
@@ -46,6 +47,7 @@ class Status(BaseModel):
     blocked: list[Halt] = Field(description="actors whose journal is damaged, and what to do")
     dead_letters: int = Field(description="messages that nobody handled, since the start")
     actors: int
+    read_model: Literal["ready", "away"] = Field(description="while it is away, what follows is empty")
     manager: ManagerRow
     tasks: TaskCounts
     messages: int
@@ -85,7 +87,8 @@ async def list_actors(context: Ctx, limit: Limit = PAGE_ROWS, cursor: PageCursor
 async def show_status(context: Ctx) -> Status:
     """The whole in one look, with what needs a person."""
     status = context.system.status()
-    feed = context.feed
+    feed = context.feed_if_ready
+    model = ReadModel() if feed is None else feed.model
     row = system_row(status)
     return Status(
         state=row.state,
@@ -95,11 +98,12 @@ async def show_status(context: Ctx) -> Status:
         blocked=list(row.blocked),
         dead_letters=row.dead_letters,
         actors=len(status.actors),
-        manager=feed.model.manager,
-        tasks=TaskCounts(**dict(feed.model.counts)),
-        messages=len(feed.model.messages),
-        schedules=len(feed.model.schedules),
-        incidents=list(feed.incidents)[: -SHOWN_INCIDENTS - 1 : -1],
+        read_model="away" if feed is None else "ready",
+        manager=model.manager,
+        tasks=TaskCounts(**dict(model.counts)),
+        messages=len(model.messages),
+        schedules=len(model.schedules),
+        incidents=[] if feed is None else list(feed.incidents)[: -SHOWN_INCIDENTS - 1 : -1],
     )
 
 

@@ -236,11 +236,15 @@ function renderHeader() {
   renderNotice();
 }
 
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/\.$/, "") + ".";
+const said = (halt, word) => `${halt.actor} is ${word} and takes nothing: ${halt.error}. ${sentence(halt.advice)}`;
+
 function renderNotice() {
   const halts = stream.system?.halted ?? [];
-  const needy = [...halts, ...(stream.system?.blocked ?? [])];
+  const blocked = stream.system?.blocked ?? [];
+  const needy = [...halts.map((halt) => said(halt, "halted")), ...blocked.map((halt) => said(halt, "blocked"))];
   const away = stream.state === "connected" || stream.state === "connecting" ? "" : "Not connected: what you see may be old, and nothing can be sent until the server is back.";
-  const text = [away, ...needy.map((halt) => `${halt.actor}: ${halt.error}. ${halt.advice}`)].filter(Boolean).join("\n");
+  const text = [away, ...needy].filter(Boolean).join("\n");
   if (by("notice").dataset.text === text) return;
   by("notice").dataset.text = text;
   by("notice").hidden = !text;
