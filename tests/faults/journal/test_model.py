@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from understudy.supervision.files import Files
@@ -127,6 +127,8 @@ class Life:
 @pytest.mark.req("JR-2", "JR-3", "JR-8")
 @pytest.mark.rule("J1", "J2", "J4", "J5", "J6")
 @settings(max_examples=80)
+@example([("append", 1), ("fdatasync", 0), ("append", 2), ("restart", 0), ("power failure", 1)])
+@example([("append", 9), ("full", 300), ("append", 9), ("restart", 0), ("append", 1), ("power failure", 1)])
 @given(st.lists(st.one_of(APPEND, APPEND, OTHERS), max_size=25))
 def test_journal_keeps_its_promises_through_any_history(steps: list[Step]) -> None:
     """What was told as durable is there, in order; what was not is there as a prefix, or void for good."""
