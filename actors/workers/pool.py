@@ -9,6 +9,7 @@ from itertools import islice
 
 import trio
 
+from understudy.actors.workers.attempts import carry_out, end_earlier, end_soon, reason_of
 from understudy.actors.workers.executor import Attempt, Executor
 from understudy.actors.workers.output import Capture, excerpt
 from understudy.actors.workers.shell import ShellExecutor
@@ -23,7 +24,7 @@ from understudy.actors.workers.state import (
     RetryDue,
     number_of,
 )
-from understudy.protocols.errors import ActorStopped, NotFound, Refused
+from understudy.protocols.errors import NotFound, Refused
 from understudy.protocols.notifications import TaskDone
 from understudy.protocols.tasks import (
     CancelAccepted,
@@ -98,7 +99,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             folder = self._home / "work"
             folder.mkdir(exist_ok=True)
             self._executors["shell"] = ShellExecutor(self.system.processes, folder)
-        await self._end_leftovers()
+        await end_earlier(self.system.processes, self._grace_s)
         for task in tuple(self.state.active.values()):
             if task.status == "running":
                 self._recover(task)
@@ -159,8 +160,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                     id=task.id, attempt=task.attempts, source=message.source, reason=message.reason
                 )
             )
-            # As a task, since that begins only when the request is durable (rule T4).
-            self.start_task(self._end_soon, self._running[task.id], name=f"cancel {task.id}")
+            self.start_task(end_soon, self._running[task.id], name=f"cancel {task.id}")
             self._watch_end(task)
         return CancelAccepted(id=task.id, status="running")
 
@@ -194,7 +194,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         attempt = self._running.pop(task.id)
         self.cancel_timer(f"overdue/{task.id}")
         self.cancel_timer(f"stuck/{task.id}")
-        reason = self._reason(task, attempt, message)
+        reason = reason_of(task.spec, attempt, message)
         if task.cancel is not None:
             self._finish(task, "canceled", task.cancel.reason, task.cancel.source, message)
         elif message.exit_code == 0 and not attempt.overdue:
@@ -276,7 +276,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             )
             self._running[task.id] = attempt
             executor = self._executors[task.spec.executor]
-            self.start_task(self._carry_out, attempt, executor, name=attempt.mark)
+            self.start_task(carry_out, self.ref, attempt, executor, name=attempt.mark)
             if task.spec.timeout_s is not None:
                 overdue = AttemptOverdue(task=task.id, attempt=task.attempts)
                 self.start_timer(f"overdue/{task.id}", overdue, delay_s=task.spec.timeout_s)
@@ -332,43 +332,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         if self._notify is not None:
             self.send(self._notify, TaskDone(result=task.result(event, excerpt(event.output))))
 
-    # -- attempts
-
-    async def _carry_out(self, attempt: Attempt, executor: Executor) -> None:
-        """In the background: run it, and say how it ended."""
-        exit_code, reason = None, "ended before it was done"
-        attempt.begun = True
-        try:
-            with attempt.scope:
-                exit_code = await executor.run(attempt)
-        except Exception as error:  # noqa: BLE001 - whatever an executor raises is a failed attempt
-            reason = str(error) or type(error).__name__
-        finally:
-            attempt.ended.set()
-        output = await attempt.capture.close()
-        ended = AttemptEnded(
-            task=attempt.task, attempt=attempt.number, exit_code=exit_code, reason=reason, output=output
-        )
-        try:
-            await self.ref.tell_async(ended)
-        except ActorStopped:
-            log.debug("%s ended after the pool", attempt.mark, extra={"action": "outcome_late"})
-
-    async def _end_soon(self, attempt: Attempt) -> None:
-        attempt.scope.cancel()
-
     def _watch_end(self, task: ActiveTask) -> None:
         stuck = AttemptStuck(task=task.id, attempt=task.attempts)
         self.start_timer(f"stuck/{task.id}", stuck, delay_s=self._grace_s + STUCK_S)
-
-    async def _end_leftovers(self) -> None:
-        """Attempts of a crash, and those of an incarnation before this one that are still ending."""
-        processes = self.system.processes
-        async with trio.open_nursery() as nursery:
-            for child in processes.living:
-                if child.mark.startswith("task-"):
-                    nursery.start_soon(child.end, self._grace_s)
-        await processes.end_leftovers()
 
     # -- small questions
 
@@ -378,15 +344,6 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         if task is None or task.status != "running" or task.attempts != attempt:
             return None
         return task
-
-    def _reason(self, task: ActiveTask, attempt: Attempt, ended: AttemptEnded) -> str:
-        if attempt.overdue:
-            return f"timed out after {task.spec.timeout_s:g} s"
-        if ended.exit_code is None:
-            return ended.reason
-        if ended.exit_code < 0:
-            return f"ended by signal {-ended.exit_code}"
-        return f"exit code {ended.exit_code}"
 
     def _reserved(self, task_id: str) -> str:
         number = task_id.removeprefix("task-")

@@ -205,3 +205,24 @@ def _kill_after(home: Path, accepted: int) -> list[str]:
         os.kill(process.pid, signal.SIGKILL)
         names += process.stdout.read().split()
     return names
+
+
+@pytest.mark.req("MG-2")
+async def test_a_damaged_journal_blocks_its_actor_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """What needs that actor gets a reply that says so; what does not is done."""
+    async with ActorSystem(tmp_path) as system:
+        await start_cast(system, CONFIG)
+        await say(system, '/every "0 7 * * *" echo hi')
+        await wait_answered(system)
+        await until(system, lambda: len(journal_events(tmp_path, "cron")) == 2)
+    (segment,) = (tmp_path / "state" / "journals" / "cron").glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b"echo hi", b"echo ho"))
+    async with ActorSystem(tmp_path) as system:
+        await start_cast(system, CastConfig(timezone="UTC", run_retry_s=0.01))
+        assert [report.actor for report in system.status().blocked] == ["cron"]
+        await say(system, "/run echo still here")
+        await say(system, '/every "0 8 * * *" echo too')
+        await wait_answered(system)
+    assert "still here" in reply_to(tmp_path, "input-2")
+    assert "could not be handled" in reply_to(tmp_path, "input-3")
+    assert "journal repair" in reply_to(tmp_path, "input-3")
