@@ -175,7 +175,9 @@ class Follower:
         while (chunk := await trio.to_thread.run_sync(_next, chunks)) is not None:
             await self._apply(journal, chunk.first_seq, chunk.lines)
         done = self._feed.model.cursor(journal)
-        if done.seq < upto:  # `repair` took the last lines out, with their numbers
+        if done.seq < upto:  # as after `repair` took the last lines out, with their numbers
+            extra = {"action": "lines_missing", "journal": journal}
+            log.warning("%s has no lines from seq %d to %d", journal, done.seq + 1, upto, extra=extra)
             self._feed.model.cursors[journal] = done.model_copy(update={"seq": upto})
 
     async def _apply(self, journal: str, first: int, lines: list[bytes]) -> None:

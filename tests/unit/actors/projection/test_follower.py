@@ -183,6 +183,19 @@ async def test_a_journal_that_cannot_be_read_does_not_keep_the_others_back(tmp_p
     assert feed.model.cursor("workers").seq == 1
 
 
+async def test_lines_that_are_gone_are_passed_over_and_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A repair may have taken the last ones out; nobody waits for them for ever."""
+    follower = made_follower(tmp_path)
+    write_journal(tmp_path / "workers", JOURNALS["workers"][:3])
+    follower.journal_is_open("workers", 5)
+    with trio.fail_after(5):
+        await follower.catch_up()
+        await follower.level("workers", 5)
+    assert "seq 4 to 5" in caplog.text
+
+
 async def test_level_waits_until_the_lines_are_applied(tmp_path: Path) -> None:
     """What an HTTP answer waits for, so that people read what they wrote."""
     follower = made_follower(tmp_path)
