@@ -54,6 +54,8 @@ async def storm(folder: Path, kills: int, seed: int) -> Report:
             load.stop()
             nursery.cancel_scope.deadline = trio.current_time() + SETTLE_S
         await _judge(folder, server, load, effects, report)
+    except* RuntimeError as errors:  # a server that did not come up
+        report.violations += [str(error) for error in errors.exceptions]
     finally:
         await server.kill()
         end_processes(folder)
@@ -124,8 +126,8 @@ async def _recover(home: Path, copy: Path, expected: View, load: Load, report: R
     if copy.name.endswith("files"):
         _forget_projection(copy)
     server = Server(copy)
-    await server.start()
     try:
+        await server.start()
 
         async def caught_up() -> bool:
             return await _view(server) == expected
