@@ -20,6 +20,7 @@ from understudy import (
 )
 from understudy.protocols.lifecycle import ActorBlocked, ActorFailed, ActorHalted, ActorStarted, Terminated
 from understudy.supervision.testing.probe import Recorder
+from understudy.supervision.turns import PersistentCell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,6 +144,26 @@ async def test_a_damaged_journal_is_left_alone_and_does_not_count(tmp_path: Path
         assert phases == {"sup": "running", "a": "blocked", "b": "running"}
         assert recorder.all_of(ActorFailed) == []
         assert len(recorder.all_of(ActorBlocked)) == 1
+
+
+async def test_a_halted_sibling_is_left_alone_by_a_restart_of_all(tmp_path: Path) -> None:
+    """Rule J5: it waits for a person, who can resume it afterwards."""
+    async with ActorSystem(tmp_path) as system:
+        recorder = Recorder()
+        system.lifecycle.subscribe(recorder.record)
+        await system.spawn(
+            Supervisor, name="sup", strategy=Strategy.ONE_FOR_ALL, children=[counter("a"), counter("b")]
+        )
+        await system.get("a").ask_async(Count(), timeout_s=5)
+        halted = system.cell("a")
+        assert isinstance(halted, PersistentCell)
+        halted._write_failed(OSError(28, "No space left on device"))  # pyright: ignore[reportPrivateUsage]
+        lived = halted.actor
+        system.get("b").tell(Break())
+        await recorder.wait_for(ActorStarted, actor="b", incarnation=2)
+        assert (halted.phase, halted.lives, halted.actor is lived) == ("halted", True, True)
+        await system.resume("a")
+        assert await system.get("a").ask_async(Count(), timeout_s=5) == 2
 
 
 async def test_a_blocked_child_started_by_hand_stays_to_be_looked_at(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ class Crash(Message[None]):
     """Fail with a `ValueError`."""
 
 
+class CrashLater(Message[None]):
+    """Fail with a `ValueError` after a second."""
+
+
 class Lose(Message[None]):
     """Fail with an `Outage`."""
 
@@ -100,6 +104,13 @@ class Part(Actor):
     def crash(self, message: Crash) -> None:
         """See `Crash`."""
         del message
+        msg = "told to crash"
+        raise ValueError(msg)
+
+    async def crash_later(self, message: CrashLater) -> None:
+        """See `CrashLater`."""
+        del message
+        await trio.sleep(1)
         msg = "told to crash"
         raise ValueError(msg)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.unit.supervision.parts import Crash, Note, Part, Quit, stage, status
+from tests.unit.supervision.parts import Crash, CrashLater, Note, Part, Quit, stage, status
 from understudy.protocols.errors import ActorStopped
 from understudy.protocols.lifecycle import ActorEscalated, ActorRestarting, ActorStarted
 from understudy.protocols.lifecycle import ActorStopped as Stopped
@@ -72,10 +72,36 @@ async def test_an_actor_stopped_while_it_waits_is_not_started_again(autojump_clo
         ref = await system.spawn(Part, name="a", world=world)
         ref.tell(Crash())
         await recorder.wait_for(ActorRestarting)
+        cell = system.cell("a")
         await system.stop("a")
         await trio.sleep(60)
+        assert cell.incarnation == 1
         assert world.log == ["start a"]
         assert system.status().actors == ()
+
+
+async def test_an_actor_that_fails_while_its_stop_waits_is_not_restarted(autojump_clock: MockClock) -> None:
+    """The turn ends in a failure, and then the actor ends."""
+    async with stage() as (system, world, recorder):
+        ref = await system.spawn(Part, name="a", world=world)
+        ref.tell(CrashLater())
+        await wait_all_tasks_blocked()
+        await system.stop("a")
+        assert recorder.all_of(ActorRestarting) == []
+        assert world.log == ["start a"]
+
+
+async def test_waits_start_anew_after_a_stable_time(autojump_clock: MockClock) -> None:
+    """Three failures: two in a row, and one after a quiet minute."""
+    async with stage() as (system, world, recorder):
+        ref = await system.spawn(Part, name="a", world=world)
+        for pause_s in (0, 0, 60):
+            await trio.sleep(pause_s)
+            ref.tell(Crash())
+            await ref.ask_async(Note(text="back"), timeout_s=5)
+        waits = [event.delay_s for event in recorder.all_of(ActorRestarting)]
+        assert waits[1] > 1.2 * waits[0]
+        assert waits[2] < 0.8 * waits[1]
 
 
 async def test_an_actor_that_stops_by_itself_stays_away(autojump_clock: MockClock) -> None:

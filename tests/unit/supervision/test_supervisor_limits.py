@@ -184,6 +184,30 @@ async def test_an_outage_is_backoff_and_not_intensity(autojump_clock: MockClock)
         assert recorder.all_of(ActorEscalated) == []
 
 
+async def test_a_start_that_fails_late_has_not_been_stable(autojump_clock: MockClock) -> None:
+    """Connecting for longer than the stable time and failing then makes the waits grow all the same."""
+    async with stage() as (system, world, recorder):
+        backoff = Backoff(initial_s=1, jitter=0, stable_s=10)
+        await system.spawn(Supervisor, name="sup", children=[part("a", world, backoff=backoff)])
+        world.slow_start_s["a"] = 20
+        world.outage_starts["a"] = 3
+        system.get("a").tell(Lose())
+        await recorder.wait_for(ActorStarted, actor="a", incarnation=5, timeout_s=200)
+        assert [event.delay_s for event in recorder.all_of(ActorRestarting)] == [1, 2, 4, 8]
+
+
+async def test_a_crash_on_the_first_message_has_not_been_stable(autojump_clock: MockClock) -> None:
+    """However long the incarnation before it had run."""
+    async with stage() as (system, world, recorder):
+        backoff = Backoff(initial_s=1, jitter=0, stable_s=10)
+        await system.spawn(Supervisor, name="sup", children=[part("a", world, backoff=backoff)])
+        await trio.sleep(100)
+        system.get("a").tell(Crash())
+        system.get("a").tell(Crash())
+        await recorder.wait_for(ActorStarted, actor="a", incarnation=3)
+        assert [event.delay_s for event in recorder.all_of(ActorRestarting)] == [1, 2]
+
+
 async def test_a_start_does_not_wait_for_the_end_of_an_outage(autojump_clock: MockClock) -> None:
     """The supervisor and the other children are up while one waits for something outside."""
     async with stage() as (system, world, recorder):
