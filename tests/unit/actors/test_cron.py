@@ -178,8 +178,11 @@ async def test_a_disabled_schedule_does_not_fire_and_makes_up_for_nothing(tmp_pa
         (view,) = (await desk.ask(ListSchedules())).schedules
         assert (view.status, view.next_runs) == ("disabled", ())
         assert (await desk.ask(EnableSchedule(id="sched-1"))).next_at == NOON + 3600
-        desk.advance(10)
-        assert await desk.wait_fired(1) == [NOON + 3600]
+        await desk.add(at=datetime.fromtimestamp(NOON + 3595, UTC))
+        desk.advance(5)
+        assert await desk.wait_fired(1) == [NOON + 3595]
+        desk.advance(5)
+        assert await desk.wait_fired(2) == [NOON + 3595, NOON + 3600]
 
 
 @pytest.mark.req("CR-1")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tests.unit.actors.stage import Stage, journal_events
+from tests.unit.actors.stage import Stage, journal_events, journal_lines
 from understudy import ActorSystem, NotFound, Refused
 from understudy.actors.workers.state import AttemptEnded, AttemptStuck
 from understudy.protocols.tasks import (
@@ -102,13 +102,17 @@ async def test_a_failed_attempt_is_retried_with_a_doubling_wait(tmp_path: Path) 
             stage.script.end(f"task-1/{attempt}", code)
         (result,) = await stage.wait_told(1)
         assert (result.status, result.attempt) == ("succeeded", 3)
-        clock_now = system.clock.time()
-    retried = [event for event in journal_events(tmp_path, "workers") if event["type"] == "TaskRetried"]
-    assert [(event["attempt"], event["failures"], event["reason"]) for event in retried] == [
+    retried = [
+        (event["data"], event["data"]["retry_at"] - line["ts"] / 1e6)
+        for line in journal_lines(tmp_path, "workers")
+        for event in line["events"]
+        if event["type"] == "TaskRetried"
+    ]
+    assert [(data["attempt"], data["failures"], data["reason"]) for data, _wait_s in retried] == [
         (1, 1, "exit code 7"),
         (2, 2, "exit code 8"),
     ]
-    assert all(event["retry_at"] < clock_now for event in retried)
+    assert [wait_s for _data, wait_s in retried] == pytest.approx([0.02, 0.04], abs=0.01)
 
 
 @pytest.mark.req("WK-2")
