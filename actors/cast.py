@@ -85,4 +85,10 @@ async def start_cast(system: ActorSystem, config: CastConfig | None = None) -> A
 
 
 def _child(role: Role, arguments: dict[str, Any]) -> ChildSpec:
-    return ChildSpec(name=role.name, actor=role.actor, arguments=arguments, stop_timeout_s=STOP_TIMEOUT_S)
+    return ChildSpec(
+        name=role.name,
+        actor=role.actor,
+        arguments=arguments,
+        stop_timeout_s=STOP_TIMEOUT_S,
+        outages=role.outages,
+    )

@@ -1,6 +1,7 @@
 """The projection: one read model of all journals, and the feed that viewers follow."""
 
 from understudy.actors.projection.actor import (
+    FollowingFailed,
     ProjectionActor,
     Unavailable,
     feed_of,
@@ -12,6 +13,7 @@ from understudy.actors.projection.model import ReadModel
 
 __all__ = [
     "Feed",
+    "FollowingFailed",
     "Lagged",
     "ProjectionActor",
     "ReadModel",

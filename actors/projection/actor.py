@@ -48,6 +48,15 @@ class Unavailable(UnderstudyError):
     title = "Read model unavailable"
 
 
+class FollowingFailed(UnderstudyError):
+    """The read model can't go on: a bug, or the disk. It is tried again without end, with backoff.
+
+    It must not count against the supervisor's intensity: a viewer's trouble would end the work.
+    """
+
+    code = "following_failed"
+
+
 class ProjectionState(BaseModel):
     """The newest checkpoint: its file by name (None before the first), and the cursors of that file."""
 
@@ -128,6 +137,8 @@ class ProjectionActor(PersistentActor[ProjectionState]):
                     nursery.start_soon(self.follower.run)
                     nursery.start_soon(self._keep_files)
                     nursery.start_soon(self._keep_fresh)
+        except Exception as error:
+            raise FollowingFailed(f"the read model could not go on: {error!r}") from error
         finally:
             self.feed.close()
 

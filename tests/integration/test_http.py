@@ -13,7 +13,9 @@ import pytest
 import trio
 
 from tests.web_kit import Event, EventStream, Server, events, row_is, serving, until
-from understudy.actors.projection import feed_of
+from understudy.actors.projection import FollowingFailed, feed_of
+from understudy.actors.projection.follower import Follower
+from understudy.actors.registry import CAST
 from understudy.protocols.read_model import Change, ManagerRow
 from understudy.supervision.testing.files import FaultyFiles
 from understudy.webui import server as webserver
@@ -390,6 +392,32 @@ async def test_without_the_projection_reading_says_so_and_writing_works(server: 
     assert (status["state"], status["read_model"], status["messages"]) == ("ok", "away", 0)
     assert (await server.client.post("/api/input", json={"text": "hello"})).status_code == 202
     assert (await server.client.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.mark.req("PJ-1")
+@pytest.mark.req("RT-6")
+async def test_a_fault_in_the_read_model_does_not_end_the_work(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails, and comes back when it can; nobody else notices, and it costs no restart intensity."""
+    failures = 0
+
+    async def fail(_: Follower) -> None:
+        nonlocal failures
+        failures += 1
+        if failures == 2:
+            monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Follower, "catch_up", fail)
+    for number in range(3):
+        assert (await server.client.post("/api/input", json={"text": f"{number}"})).status_code == 202
+    while (response := await server.client.get("/api/messages")).status_code == 503 or failures < 2:
+        await trio.lowlevel.checkpoint()
+    rows = response.json()["messages"]
+    assert [row["text"] for row in rows if row["role"] == "user"] == ["2", "1", "0"]
+    assert server.system.cell("manager").restarts == 0
+    assert [role.outages for role in CAST if role.name == "projection"] == [(FollowingFailed,)]
 
 
 @pytest.mark.req("UI-1")
