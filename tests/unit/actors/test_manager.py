@@ -146,12 +146,15 @@ async def test_one_run_at_a_time_and_what_comes_meanwhile_is_one_batch(tmp_path:
         assert len(office.engine.requests) == 1
         gate.set()
         await office.wait_idle()
-        assert [
-            tuple(wake.id for wake in request.batch) for request in office.engine.requests
-        ] == [("input-1",), ("input-2", "task-7", "sched-1@5")]
-        assert [
-            wake.wake for wake in office.engine.requests[1].batch
-        ] == ["user_input", "task_done", "cron_due"]
+        assert [tuple(wake.id for wake in request.batch) for request in office.engine.requests] == [
+            ("input-1",),
+            ("input-2", "task-7", "sched-1@5"),
+        ]
+        assert [wake.wake for wake in office.engine.requests[1].batch] == [
+            "user_input",
+            "task_done",
+            "cron_due",
+        ]
 
 
 @pytest.mark.req("MG-1")
