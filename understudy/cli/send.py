@@ -75,7 +75,8 @@ def send(
     if common.json:
         print_json(sent)
     else:
-        console().print(Text(sent.id if sent.reply is None else sent.reply.text), soft_wrap=True)
+        said = sent.id if sent.reply is None else sent.reply.text.rstrip("\n")
+        console().print(Text(said), soft_wrap=True)
     return Exit.OK
 
 

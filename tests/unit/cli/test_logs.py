@@ -1,0 +1,58 @@
+"""Logging as the CLI configures it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from understudy.cli import logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Generator[None]:  # pyright: ignore[reportUnusedFunction] -- pytest uses it
+    """Whatever the test does to the process's logging is undone."""
+    root = logging.getLogger()
+    handlers, level, raising = list(root.handlers), root.level, logging.raiseExceptions
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], logging.raiseExceptions = handlers, raising
+    root.setLevel(level)
+
+
+@pytest.mark.req("CLI-1")
+def test_records_wait_until_the_home_is_ours_and_then_become_json_lines(tmp_path: Path) -> None:
+    """A second owner writes nothing into the first one's log; what was logged at the start is not lost."""
+    open_file = logs.configure(tmp_path, "INFO")
+    log = logging.getLogger("understudy.test")
+    log.info("before %s", "it", extra={"action": "early", "journal": "manager"})
+    assert list(tmp_path.iterdir()) == []
+    open_file()
+    log.debug("not shown")
+    log.error("after", extra={"action": "late"})
+    first, second = (json.loads(line) for line in (tmp_path / logs.LOG_FILE).read_text().splitlines())
+    assert first.items() >= {"level": "info", "category": "understudy.test", "message": "before it"}.items()
+    assert (first["action"], first["journal"]) == ("early", "manager")
+    assert (second["action"], second["level"]) == ("late", "error")
+    assert first["time"] <= second["time"]
+
+
+@pytest.mark.req("CLI-1")
+def test_a_traceback_is_one_json_line_and_shows_no_local_variables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Secrets live in local variables; neither the file nor the console prints them."""
+    logs.configure(tmp_path, "INFO")()
+    try:
+        secret = str(98_765 * 54_321)
+        _ = 1 / (len(secret) - 10)
+    except ZeroDivisionError:
+        logging.getLogger("understudy.test").exception("it broke", extra={"action": "broke"})
+    written = (tmp_path / logs.LOG_FILE).read_text()
+    assert "ZeroDivisionError" in json.loads(written)["exception"]
+    assert str(98_765 * 54_321) not in written + capsys.readouterr().err
