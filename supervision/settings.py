@@ -16,7 +16,7 @@ class Settings(BaseModel):
     """Journal files kept open at once."""
     snapshot_bytes: int = Field(default=8 << 20, ge=1024)
     """A snapshot is taken when the lines since the last one are at least this and twice the state's size."""
-    sync_threads: int = Field(default=8, ge=1)
+    sync_threads: int = Field(default=16, ge=1)
     """Threads that call fdatasync when a batch holds several journals."""
     window: int = Field(default=8192, ge=1, le=65_536)
     """Turns that an actor may run ahead of the disk, and sends that a receiver may be behind (rule D2)."""
