@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NO_ARGUMENTS: Mapping[str, object] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to start a child, when to restart it and how long it may take to stop.
 
@@ -24,7 +24,7 @@ class ChildSpec:
         name: the actor's name, unique in its system; that of a persistent actor names its journal.
         actor: its class.
         arguments: what its constructor is called with, anew for each incarnation.
-        restart: whether it is started again when it is down.
+        restart: whether it is started again when it is down; also by its word, "transient".
         backoff: the wait before that.
         stop_timeout_s: how long it may take to stop (finish its current message and `on_stop`) before
             it is cut off, in seconds. None: the system's `Settings.stop_timeout_s`. What a supervisor's
@@ -34,24 +34,31 @@ class ChildSpec:
             the supervisor's intensity.
 
     Raises:
-        ValueError: when it is made without a name or with a negative time.
+        ValueError: when it is made without a name, with an unknown kind or with a negative time.
     """
 
     name: str
     actor: type[Actor]
+    _: KW_ONLY
     arguments: Mapping[str, object] = field(default_factory=lambda: NO_ARGUMENTS)
-    restart: Restart = Restart.PERMANENT
+    restart: Restart | str = Restart.PERMANENT
     backoff: Backoff = field(default_factory=Backoff)
     stop_timeout_s: float | None = None
     outages: tuple[type[Exception], ...] = ()
 
     def __post_init__(self) -> None:
+        Restart(self.restart)
         if not self.name:
             msg = "expected a name for the child, got an empty one"
             raise ValueError(msg)
         if self.stop_timeout_s is not None and not self.stop_timeout_s >= 0:
             msg = f"expected stop_timeout_s of 0 seconds or more, got {self.stop_timeout_s}"
             raise ValueError(msg)
+
+    @property
+    def kind(self) -> Restart:
+        """Whether it is started again when it is down."""
+        return Restart(self.restart)
 
     def is_outage(self, error: BaseException | None) -> bool:
         """Whether `error` is one of this child's outages."""

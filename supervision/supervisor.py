@@ -49,11 +49,13 @@ class Supervisor(Actor):
 
     Attributes:
         children: the specs of those that are started with it.
-        strategy: who is restarted together.
+        strategy: who is restarted together; also by its word, "rest_for_one".
         intensity: restarts that are allowed within the period.
         period_s: that period, in seconds.
 
     Raises:
+        ValueError: when it is made with a name twice, an unknown strategy, or an intensity or a period
+            out of bounds.
         Escalated: from its start, when that took more restarts than allowed.
         NameTaken: from its start, when another actor has a child's name.
     """
@@ -69,13 +71,14 @@ class Supervisor(Actor):
         self,
         *,
         children: Sequence[ChildSpec] | None = None,
-        strategy: Strategy | None = None,
+        strategy: Strategy | str | None = None,
         intensity: int | None = None,
         period_s: float | None = None,
     ) -> None:
         super().__init__()
+        _check_names(self.children if children is None else children)
         self.children = tuple(self.children if children is None else children)
-        self.strategy = strategy or self.strategy
+        self.strategy = Strategy(strategy or self.strategy)
         self.intensity = self.intensity if intensity is None else intensity
         self.period_s = self.period_s if period_s is None else period_s
         self._window = RestartWindow(self.intensity, self.period_s)
@@ -153,7 +156,7 @@ class Supervisor(Actor):
     def child_stops(self, cell: Cell) -> bool:
         """Whether a child that was asked to stop is started again afterwards: a permanent one."""
         child = self._cell.children.get(cell.name)
-        return child is not None and child.spec.restart is Restart.PERMANENT
+        return child is not None and child.spec.kind is Restart.PERMANENT
 
     def child_stopped(self, cell: Cell) -> None:
         """A permanent child has stopped by itself and is suspended."""
@@ -174,7 +177,7 @@ class Supervisor(Actor):
             return
         child.replaced = cell.incarnation
         reason = "it stopped by itself" if error is None else f"{type(error).__name__}: {error}"
-        if not child.spec.restart.wanted(failed=error is not None):
+        if not child.spec.kind.wanted(failed=error is not None):
             self._stop_soon(child, reason)
             return
         now = self.clock.monotonic()
@@ -246,7 +249,7 @@ class Supervisor(Actor):
 
     async def _end(self, child: Supervised, reason: str) -> None:
         """End a child's incarnation; a temporary child, or one that stops anyway, for good."""
-        if child.gone or child.spec.restart is Restart.TEMPORARY:
+        if child.gone or child.spec.kind is Restart.TEMPORARY:
             await child.stop(reason)
         else:
             await child.end_incarnation(reason)
@@ -303,3 +306,10 @@ class Supervisor(Actor):
         self._verdict = escalated
         self._changed.unpark_all()
         raise escalated
+
+
+def _check_names(specs: Sequence[ChildSpec]) -> None:
+    names = [spec.name for spec in specs]
+    if len(set(names)) < len(names):
+        msg = f"expected a name of its own for each child, got {', '.join(names)}"
+        raise ValueError(msg)

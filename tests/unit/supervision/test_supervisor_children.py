@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -230,7 +232,35 @@ async def test_children_added_by_hand_survive_their_supervisors_restart(autojump
 
 @pytest.mark.parametrize(
     ("wrong", "error"),
-    [({"name": ""}, "a name"), ({"stop_timeout_s": -1}, "stop_timeout_s")],
+    [
+        ({"strategy": "one_for_some"}, "one_for_some"),
+        ({"intensity": -1}, "intensity"),
+        ({"period_s": 0}, "period"),
+        ({"children": [ChildSpec("a", Part), ChildSpec("a", Part)]}, "a name of its own for each child"),
+    ],
+)
+async def test_a_supervisors_arguments_are_checked(
+    wrong: dict[str, Any], error: str, autojump_clock: MockClock
+) -> None:
+    """The spawn is refused, and nothing is left."""
+    async with stage() as (system, _, _):
+        with pytest.raises(ValueError, match=error):
+            await system.spawn(Supervisor, name="sup", **wrong)
+        assert system.status().actors == ()
+
+
+async def test_strategy_and_kind_may_be_given_by_their_words(autojump_clock: MockClock) -> None:
+    """As a configuration file would."""
+    async with stage() as (system, world, recorder):
+        specs = [ChildSpec(name, Part, arguments={"world": world}, restart="transient") for name in "ab"]
+        await system.spawn(Supervisor, name="sup", strategy="one_for_all", children=specs)
+        system.get("a").tell(Crash())
+        await recorder.wait_for(ActorStarted, actor="b", incarnation=2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [({"name": ""}, "a name"), ({"stop_timeout_s": -1}, "stop_timeout_s"), ({"restart": "ever"}, "ever")],
 )
 def test_a_spec_is_checked_when_it_is_made(wrong: dict[str, str], error: str) -> None:
     """A child without a name and a negative time are refused."""

@@ -208,6 +208,29 @@ async def test_a_start_that_hangs_is_cut_when_an_earlier_child_fails(autojump_cl
         assert status(system, "sup").restarts == 0
 
 
+async def test_a_start_that_fails_while_a_new_restart_takes_over_is_not_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    """What never started gets no `on_stop`, and its failure does not count."""
+    async with stage() as (system, world, recorder):
+        await system.spawn(
+            Supervisor,
+            name="sup",
+            strategy=Strategy.ONE_FOR_ALL,
+            intensity=2,
+            children=[part("a", world), part("b", world)],
+        )
+        world.slow_start_s["b"] = 1
+        world.bad_starts["b"] = 1
+        system.get("a").tell(Crash())
+        await recorder.wait_for(ActorStarted, actor="a", incarnation=2)
+        world.log.clear()
+        system.get("a").tell(Crash())
+        await recorder.wait_for(ActorStarted, actor="b", incarnation=3)
+        assert world.log == ["bad start b", "start a", "start b"]
+        assert status(system, "sup").restarts == 0
+
+
 async def test_two_failures_at_once_are_one_restart_of_all(autojump_clock: MockClock) -> None:
     """A sibling that fails while it is being taken down does not count (OTP absorbs its exit)."""
     async with stage() as (system, world, recorder):
