@@ -13,12 +13,13 @@ import pytest
 import trio
 
 from tests.web_kit import Event, EventStream, Server, events, row_is, serving, until
-from understudy.actors.projection import FollowingFailed, feed_of
+from understudy.actors.projection import Feed, FollowingFailed, feed_of
 from understudy.actors.projection.follower import Follower
 from understudy.actors.registry import CAST
 from understudy.protocols.read_model import Change, ManagerRow
 from understudy.supervision.testing.files import FaultyFiles
 from understudy.webui import server as webserver
+from understudy.webui.context import Context
 from understudy.webui.server import GRACE_S, AddressUnusable, NotLoopback, serve_http
 
 if TYPE_CHECKING:
@@ -418,6 +419,51 @@ async def test_a_fault_in_the_read_model_does_not_end_the_work(
     assert [row["text"] for row in rows if row["role"] == "user"] == ["2", "1", "0"]
     assert server.system.cell("manager").restarts == 0
     assert [role.outages for role in CAST if role.name == "projection"] == [(FollowingFailed,)]
+
+
+@pytest.mark.req("API-1")
+async def test_an_unexpected_error_is_a_problem_that_tells_nothing_of_the_inside(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has the details, the answer a code; the server lives on."""
+
+    def fail(_: Context) -> Feed:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(Context, "feed", property(fail))
+    response = await server.client.get("/api/messages")
+    assert problem(response) == (500, "internal_error")
+    assert "secret" not in response.text
+    assert "a secret" in caplog.text
+    assert (await server.client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.req("PJ-2")
+async def test_under_load_and_reconnects_no_event_is_missed_or_doubled(server: Server) -> None:
+    """A client that comes and goes while inputs pour in sees every number once, and every reply."""
+
+    async def pour() -> None:
+        for number in range(60):
+            body = {"text": f"/run echo {number}" if number % 3 == 0 else f"say {number}"}
+            assert (await server.client.post("/api/input", json=body)).status_code == 202
+
+    seen: list[Event] = []
+    last, answered = "", set[str]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pour)
+        while len(answered) < 60:
+            async with events(server.url, last) as stream:
+                for _ in range(40):
+                    event = await first(stream)
+                    seen.append(event)
+                    last = event.id
+                    if event.event == "change" and event.data["table"] == "messages":
+                        answered.update(event.data["row"]["in_reply_to"])
+                    if len(answered) == 60:
+                        break
+    assert [event.event for event in seen].count("snapshot") == 1
+    epoch, start = seen[0].id.split("-")
+    assert [event.id for event in seen] == [f"{epoch}-{int(start) + place}" for place in range(len(seen))]
 
 
 @pytest.mark.req("UI-1")

@@ -28,8 +28,8 @@ router = APIRouter()
 async def stream_events(
     request: Request,
     context: Ctx,
-    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
-    after: Annotated[str | None, Query(max_length=100, description="as `Last-Event-ID`")] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+    after: Annotated[str | None, Query(description="as `Last-Event-ID`")] = None,
 ) -> Response:
     """The read model, live: a snapshot (unless `Last-Event-ID` says where to go on), then every change."""
     stopping = request.app.state.stopping

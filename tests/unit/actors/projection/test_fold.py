@@ -7,13 +7,22 @@ import pytest
 from tests.journal_kit import START_S, conversation, cron, finished, made_line, pool
 from understudy.actors.projection.fold import fold_line
 from understudy.actors.projection.model import OUTPUT_BUDGET_BYTES, ReadModel
-from understudy.protocols.conversation import RunFailed
+from understudy.protocols.conversation import (
+    ConversationMessage,
+    CronDueReceived,
+    RunFailed,
+    RunGivenUp,
+    TaskDoneReceived,
+)
+from understudy.protocols.engine import DueSchedule
 from understudy.protocols.read_model import Change, Cursor
+from understudy.protocols.schedules import ScheduleDisabled, ScheduleEnabled, ScheduleFired
 from understudy.protocols.tasks import (
     RECORD_BYTES,
     TaskCancelRequested,
     TaskCreated,
     TaskRequeued,
+    TaskResult,
     TaskRetried,
     TaskSpec,
     TaskStarted,
@@ -98,6 +107,40 @@ def test_a_removed_schedule_leaves_the_table() -> None:
     changes = folded(model, "cron", cron(2))
     assert [(row.id, row.firings) for row in model.schedules] == [("sched-1", 2)]
     assert (changes[-1].id, changes[-1].row) == ("sched-2", None)
+
+
+@pytest.mark.req("PJ-1")
+def test_a_schedule_that_is_disabled_enabled_and_done_says_so() -> None:
+    """With when it is due next, or that it is not."""
+    model = ReadModel()
+    folded(model, "cron", cron(1)[:1])
+    seen: list[tuple[str, float | None]] = []
+    for event in (
+        ScheduleDisabled(id="sched-1"),
+        ScheduleEnabled(id="sched-1", next_at=START_S + 7200),
+        ScheduleFired(id="sched-1", nominal_at=START_S + 7200, caught_up=False, next_at=None),
+        ScheduleDisabled(id="sched-9"),
+    ):
+        folded(model, "cron", [made_line(1, event)])
+        (row,) = model.schedules
+        seen.append((row.status, row.next_at))
+    assert seen == [("disabled", None), ("enabled", START_S + 7200), ("done", None), ("done", None)]
+
+
+@pytest.mark.req("PJ-1")
+def test_every_wake_counts_as_waiting_until_a_run_consumed_it() -> None:
+    """Inputs, results and reminders; also when the run was given up."""
+    model = ReadModel()
+    result = TaskResult(
+        task="task-1", title="t", status="succeeded", attempt=1, reason="exit code 0", source="worker"
+    )
+    due = DueSchedule(id="sched-1/5", schedule="sched-1", nominal_at=5.0, title="t", text="tea")
+    folded(model, "manager", [made_line(1, TaskDoneReceived(result=result), CronDueReceived(due=due))])
+    assert model.manager.waiting == 2
+    sorry = ConversationMessage(id="msg-1", role="system", text="no engine answered")
+    over = RunGivenUp(run="run-1", attempt=3, batch=("task-1", due.id), messages=(sorry,), error="no")
+    folded(model, "manager", [made_line(2, over)])
+    assert (model.manager.waiting, [row.role for row in model.messages]) == (0, ["system"])
 
 
 def test_other_journals_move_only_their_cursor() -> None:
