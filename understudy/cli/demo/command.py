@@ -6,10 +6,9 @@ import shutil
 import signal
 import tempfile
 import time
-from functools import partial
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import trio
 from cyclopts import Parameter
@@ -59,49 +58,69 @@ def demo(
         detail = "the demo makes a home of its own in a temporary folder: leave --home out"
         raise failure(Exit.USAGE, "Usage", detail)
     folder = Path(tempfile.mkdtemp(prefix="understudy-demo-"))
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return trio.run(partial(_perform, folder, keep=keep, as_json=common.json))
+        return trio.run(_Evening(folder, keep=keep, as_json=common.json).run)
     finally:
-        signal.signal(signal.SIGTERM, before)
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the shape of a handler
-    """End as with Ctrl-C, so that the server and the folder do not stay behind."""
-    raise KeyboardInterrupt
+class _Evening:
+    """One performance, from the doors' opening to their closing."""
 
+    def __init__(self, folder: Path, *, keep: bool, as_json: bool) -> None:
+        out = console(quiet=as_json)
+        out.width = min(out.width, _WIDTH)
+        self._folder = folder
+        self._keep = keep
+        self._as_json = as_json
+        self._programme = Programme(out)
+        self._play = Play.of(folder, self._programme)
 
-async def _perform(folder: Path, *, keep: bool, as_json: bool) -> int:
-    """The whole evening; the server is ended whatever happens."""
-    out = console(quiet=as_json)
-    out.width = min(out.width, _WIDTH)
-    programme = Programme(out)
-    play = Play.of(folder, programme)
-    began = time.monotonic()
-    programme.title(str(folder))
-    try:
-        evidence = await play.perform()
+    async def run(self) -> int:
+        """The whole evening; the server is ended whatever happens.
+
+        Signals cancel, instead of raising KeyboardInterrupt wherever the program stands: the closing
+        must not be broken off.
+        """
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                until_signal = trio.CancelScope()
+                nursery.start_soon(_cancel_at, signals, until_signal)
+                code = Exit.INTERRUPTED
+                try:
+                    with until_signal:
+                        code = await self._perform()
+                        if self._keep:
+                            await self._go_on()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._play.stage.close()
+                nursery.cancel_scope.cancel()
+        if self._keep:
+            self._programme.left_behind(str(self._folder))
+        return code
+
+    async def _perform(self) -> Exit:
+        began = time.monotonic()
+        self._programme.title(str(self._folder))
+        evidence = await self._play.perform()
         checks, seconds = check_all(evidence), time.monotonic() - began
-        programme.evidence(evidence)
-        programme.verdict(checks, seconds)
-        if as_json:
-            print_json(_answer(evidence, checks, seconds, play.stage.address if keep else None))
-        if keep:
-            programme.kept_running(play.stage.address, str(play.home.path))
-            await _until_interrupted()
-            programme.left_behind(str(folder))
-    finally:
-        with trio.CancelScope(shield=True):
-            await play.stage.close()
-    return Exit.OK if all(check.kept for check in checks) else Exit.FAILED
+        self._programme.evidence(evidence)
+        self._programme.verdict(checks, seconds)
+        if self._as_json:
+            address = self._play.stage.address if self._keep else None
+            print_json(_answer(evidence, checks, seconds, address))
+        return Exit.OK if all(check.kept for check in checks) else Exit.FAILED
+
+    async def _go_on(self) -> None:
+        self._programme.kept_running(self._play.stage.address, str(self._play.home.path))
+        await trio.sleep_forever()
 
 
-async def _until_interrupted() -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
+async def _cancel_at(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
 
 
 def _answer(evidence: Evidence, checks: list[Check], seconds: float, address: str | None) -> DemoAnswer:
