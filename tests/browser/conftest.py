@@ -6,10 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from queue import Queue
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import trio
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.web_kit import serving
+from understudy.supervision.testing.files import FaultyFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +83,36 @@ def server(tmp_path: Path) -> Iterator[Server]:
     found.stop()
 
 
+class FaultyServer(NamedTuple):
+    """A server in a thread of this process, on a disk that can be made to fail."""
+
+    url: str
+    files: FaultyFiles
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
+    """A server of a fresh home whose disk is ours to break."""
+    files = FaultyFiles(tmp_path)
+    urls: Queue[str] = Queue()
+    ends: Queue[Callable[[], None]] = Queue()
+
+    async def main() -> None:
+        done, token = trio.Event(), trio.lowlevel.current_trio_token()
+        async with serving(tmp_path / "home", files) as server:
+            ends.put(lambda: token.run_sync_soon(done.set))
+            urls.put(server.url)
+            await done.wait()
+
+    thread = Thread(target=trio.run, args=(main,))
+    thread.start()
+    yield FaultyServer(urls.get(timeout=PATIENCE_MS / 1000), files)
+    files.heal()
+    ends.get(timeout=1)()
+    thread.join(timeout=PATIENCE_MS / 1000)
+    assert not thread.is_alive()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A Chromium. Where there is none the tests fail, unless it was said that they are to be left out."""
@@ -95,19 +131,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(chromium: Browser, server: Server) -> Iterator[Callable[..., Page]]:
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     """Opens the page; at the end no script may have failed and nothing may have been blocked."""
     troubles: list[str] = []
     contexts: list[Page] = []
 
-    def visit(width: int = 1280, height: int = 800, **options: str) -> Page:
+    def visit(url: str, width: int = 1280, height: int = 800, **options: str) -> Page:
         page = chromium.new_page(viewport={"width": width, "height": height}, **options)  # pyright: ignore[reportArgumentType]
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on(
             "console", lambda message: troubles.append(message.text) if "Security" in message.text else None
         )
-        page.goto(server.url)
+        page.goto(url)
         page.wait_for_selector("#connection[data-state=connected]")
         contexts.append(page)
         return page

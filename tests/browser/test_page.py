@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.browser.conftest import Server
+    from tests.browser.conftest import FaultyServer, Server
 
 PATIENCE_MS = 10_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -34,9 +35,9 @@ def say(page: Page, text: str) -> None:
 
 
 @pytest.mark.req("UI-1")
-def test_an_input_gets_its_reply_on_the_page(open_page: Callable[..., Page]) -> None:
+def test_an_input_gets_its_reply_on_the_page(open_page: Callable[..., Page], server: Server) -> None:
     """Sent from the box, shown with its reply, and the box is empty again."""
-    page = open_page()
+    page = open_page(server.url)
     say(page, "hello there")
     expect(page.locator(".message[data-role=user]")).to_contain_text("hello there")
     expect(page.locator(".message[data-role=assistant]")).to_contain_text("hello there")
@@ -47,7 +48,7 @@ def test_an_input_gets_its_reply_on_the_page(open_page: Callable[..., Page]) -> 
 @pytest.mark.req("UI-1")
 def test_what_others_do_appears_by_itself(open_page: Callable[..., Page], server: Server) -> None:
     """A task made elsewhere appears, runs and ends; a schedule too; nobody reloads."""
-    page = open_page()
+    page = open_page(server.url)
     expect(page.locator("#task-list")).to_contain_text("No tasks yet")
     task = post(server, "/api/tasks", {"title": "count to three", "command": ["seq", "3"]})
     row = page.locator(f".task[data-id={task}]")
@@ -61,7 +62,7 @@ def test_what_others_do_appears_by_itself(open_page: Callable[..., Page], server
 @pytest.mark.req("UI-1")
 def test_a_running_task_is_canceled_from_the_page(open_page: Callable[..., Page], server: Server) -> None:
     """With the button of its detail."""
-    page = open_page()
+    page = open_page(server.url)
     task = post(server, "/api/tasks", {"title": "wait", "command": ["sleep", "1000"]})
     row = page.locator(f".task[data-id={task}]")
     expect(row).to_have_attribute("data-status", "running")
@@ -72,9 +73,9 @@ def test_a_running_task_is_canceled_from_the_page(open_page: Callable[..., Page]
 
 @pytest.mark.req("UI-1")
 @pytest.mark.req("RT-8")
-def test_the_cast_is_shown_as_a_tree_with_its_state(open_page: Callable[..., Page]) -> None:
+def test_the_cast_is_shown_as_a_tree_with_its_state(open_page: Callable[..., Page], server: Server) -> None:
     """Each actor under its supervisor, and its phase for those who do not see colours."""
-    page = open_page()
+    page = open_page(server.url)
     for name in ("cast", "manager", "workers", "cron", "notifier", "projection"):
         actor = page.locator("#actors li", has=page.get_by_text(name, exact=True))
         expect(actor.get_by_role("img")).to_have_attribute("aria-label", "running")
@@ -87,7 +88,7 @@ def test_after_a_kill_the_page_finds_the_server_again_and_lacks_nothing(
     open_page: Callable[..., Page], server: Server
 ) -> None:
     """It says that it is not connected, sends nothing, and catches up when the server is back."""
-    page = open_page()
+    page = open_page(server.url)
     say(page, "before")
     expect(page.locator(".message")).to_have_count(2)
     server.kill()
@@ -104,10 +105,31 @@ def test_after_a_kill_the_page_finds_the_server_again_and_lacks_nothing(
 
 
 @pytest.mark.req("UI-1")
+@pytest.mark.req("JR-8")
+def test_a_halt_is_said_and_ended_with_a_button(open_page: Callable[..., Page], faulty: FaultyServer) -> None:
+    """A full disk: what is halted, why, what to do; and, when there is room again, the button."""
+    page = open_page(faulty.url)
+    for operation in ("write", "make"):
+        faulty.files.fail(operation, error=errno.ENOSPC, times=None)
+    say(page, "to a full disk")
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("manager is halted")
+    expect(notice).to_contain_text("No space left")
+    expect(page.locator("#problem")).to_contain_text("Not sent")
+    expect(page.locator("#input")).to_have_value("to a full disk")
+    faulty.files.heal()
+    notice.get_by_role("button", name="Resume").click()
+    expect(notice).to_be_hidden()
+    page.press("#input", "Enter")
+    expect(page.locator(".message[data-role=assistant]")).to_contain_text("to a full disk")
+    expect(page.locator(".message[data-role=user]")).to_have_count(1)
+
+
+@pytest.mark.req("UI-1")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_works_at_360_pixels(open_page: Callable[..., Page], server: Server, scheme: str) -> None:
     """One view at a time, nothing wider than the screen."""
-    page = open_page(360, 640, color_scheme=scheme)
+    page = open_page(server.url, 360, 640, color_scheme=scheme)
     say(page, "/run echo " + "x" * 300)
     expect(page.locator(".message[data-role=assistant]")).to_contain_text("xxx")
     for view in ("Tasks", "Stage", "Conversation"):
@@ -121,7 +143,7 @@ def test_it_works_at_360_pixels(open_page: Callable[..., Page], server: Server, 
 def test_the_keyboard_is_enough(open_page: Callable[..., Page], server: Server) -> None:
     """`/` to write, Escape to leave, `j` and Enter to open a task."""
     task = post(server, "/api/tasks", {"title": "greet", "command": ["echo", "hello"]})
-    page = open_page()
+    page = open_page(server.url)
     expect(page.locator(f".task[data-id={task}]")).to_have_attribute("data-status", "succeeded")
     page.keyboard.press("/")
     expect(page.locator("#input")).to_be_focused()
@@ -137,7 +159,7 @@ def test_the_keyboard_is_enough(open_page: Callable[..., Page], server: Server) 
 @pytest.mark.req("API-1")
 def test_what_tasks_print_is_text_and_never_markup(open_page: Callable[..., Page], server: Server) -> None:
     """Output, titles and messages come from anywhere; none of it may run."""
-    page = open_page()
+    page = open_page(server.url)
     markup = "<img src=x onerror=document.title='owned'>"
     task = post(server, "/api/tasks", {"title": markup, "command": ["echo", markup]})
     row = page.locator(f".task[data-id={task}]")

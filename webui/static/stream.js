@@ -1,6 +1,7 @@
 // The page's copy of the read model: a snapshot, then every change in order.
 
 const TABLES = ["tasks", "messages", "schedules", "actors", "incidents"];
+const KEPT_ROWS = 500;
 const REST_MS = 60_000;
 
 export class Stream extends EventTarget {
@@ -73,7 +74,17 @@ export class Stream extends EventTarget {
     if (table === "manager" || table === "system") this[table] = row;
     else if (row) this.tables[table]?.set(id, row);
     else this.tables[table]?.delete(id);
+    this.#forget(this.tables[table]);
     this.dispatchEvent(new Event("rows"));
+  }
+
+  // A page that stays open for weeks keeps what a fresh one would get, and a little more.
+  #forget(rows) {
+    if (!rows || rows.size <= KEPT_ROWS || rows === this.tables.actors) return;
+    for (const [id, row] of rows) {
+      if (rows.size <= KEPT_ROWS - 100) return;
+      if (!("status" in row) || row.finished_at) rows.delete(id);
+    }
   }
 
   now() { return Date.now() / 1000 + this.skew; }
