@@ -130,7 +130,7 @@ class Cell:
         self.room: list[TaskReply] | None = None
         self.tasks: set[BackgroundTask] | None = None
         self.timers: dict[str, ActorTimer] | None = None
-        self.watchers: list[Cell] | None = None
+        self.watchers: dict[Cell, None] | None = None
         self.stop_reason: str | None = None
         self._stop_waiters: list[TaskReply | ThreadEvent] | None = None
         self._turn_scope: trio.CancelScope | None = None
@@ -725,14 +725,14 @@ class Cell:
         self.signal(fail)
 
     def watch(self, other: Cell) -> None:
-        """Be told with `Terminated` when `other` has stopped for good."""
+        """Be told with `Terminated`, once, when `other` has stopped for good."""
         if other.state == STOPPED:
             reason = other.stop_reason or "stopped"
             self.deliver((events.Terminated(actor=other.name, reason=reason), None, "", 0, b"", None))
             return
         if other.watchers is None:
-            other.watchers = []
-        other.watchers.append(self)
+            other.watchers = {}
+        other.watchers[self] = None
 
     # -- reports
 

@@ -190,7 +190,7 @@ class Watcher(PersistentActor[CounterState]):
     """Counts the ends of what it watches."""
 
     def on_start(self) -> None:
-        """Watch again: a watch is of one incarnation."""
+        """Watch; again after a restart, which is one watch all the same."""
         self.watch("a")
 
     def ended(self, message: Terminated) -> None:

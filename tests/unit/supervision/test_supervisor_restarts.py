@@ -249,11 +249,12 @@ async def test_two_failures_at_once_are_one_restart_of_all(autojump_clock: MockC
 
 
 async def test_death_watch_tells_of_the_end_for_good_and_not_of_restarts(autojump_clock: MockClock) -> None:
-    """A watcher hears once, with the reason, after however many restarts."""
+    """A watcher hears once, with the reason, after however many restarts, and however often it asked."""
     async with stage() as (system, world, _):
         heard = Recorder()
         probe = await system.spawn(Probe, name="probe", recorder=heard)
         await system.spawn(Supervisor, name="sup", children=[part("a", world, restart=Restart.TRANSIENT)])
+        await probe.ask_async(WatchFor(actor="a"), timeout_s=5)
         await probe.ask_async(WatchFor(actor="a"), timeout_s=5)
         system.get("a").tell(Crash())
         await trio.sleep(1)
