@@ -184,7 +184,7 @@ class Launcher:
         if sys.platform != "linux":
             return  # macOS has no such signal: the mark is all there is
         setpriv = shutil.which("setpriv")
-        if setpriv and _works([setpriv, "--pdeathsig", "KILL", "--", "true"]):
+        if setpriv and _works([setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", ":"]):
             self._setpriv = setpriv
         else:
             self._die_with_parent = _die_with(os.getpid())

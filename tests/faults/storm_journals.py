@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+SETSID = (
+    f"{shlex.quote(sys.executable)} -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'"
+)
 _ENDINGS = {"TaskFinished", "TaskRequeued", "TaskRetried"}
 
 
@@ -122,12 +127,12 @@ class Effects:
 
     def command(self, label: str, duration_s: float) -> str:
         """A shell command that leaves these lines."""
-        return f"{self._steps(label, duration_s)}; echo did {label}"
+        return f": {label}; {self._steps(label, duration_s)}; echo did {label}"
 
     def command_of_strays(self, label: str, duration_s: float) -> str:
         """The same, done by a process that left the group; another one stays behind for long."""
-        left = "setsid sleep 600 >/dev/null 2>&1 &"
-        return f"setsid sh -c '{self._steps(label, duration_s)}'; {left} echo did {label}"
+        left = f"{SETSID} sleep 600 >/dev/null 2>&1 &"
+        return f": {label}; {SETSID} sh -c '{self._steps(label, duration_s)}'; {left} echo did {label}"
 
     def _steps(self, label: str, duration_s: float) -> str:
         line = f'{label} $UNDERSTUDY_ATTEMPT >> "{self.file}"'

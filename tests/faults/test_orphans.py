@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -40,9 +42,12 @@ trio.run(main)
 """
 # A background process of the group, one that made itself a session, and one of that session whose
 # environment is clean.
-TASK = """
+SETSID = (
+    f"{shlex.quote(sys.executable)} -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'"
+)
+TASK = f"""
 sleep 1000 & echo $!
-setsid sh -c 'echo $$; env -i sleep 1000 & echo $!; wait' &
+{SETSID} sh -c 'echo $$; env -i sleep 1000 & echo $!; wait' &
 wait
 """
 
@@ -62,13 +67,14 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
     with subprocess.Popen(
         [sys.executable, "-c", RUNTIME, str(tmp_path / "home"), TASK], stdout=subprocess.PIPE
     ) as process:
-        assert process.stdout is not None
-        leader, *others = [psutil.Process(int(word)) for word in process.stdout.readline().split()]
-        yield Runtime(process, leader, others)
-        process.kill()
-        for one in [leader, *others]:
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
+        try:
+            leader, *others = [psutil.Process(int(pid)) for pid in printed_line(process).split()]
+            yield Runtime(process, leader, others)
+        finally:
+            process.kill()
+            for found in leftovers.find(tmp_path / "home"):
+                with suppress(psutil.NoSuchProcess):
+                    found.process.kill()
 
 
 def run_marked(script: str, home: Path) -> subprocess.Popen[bytes]:
@@ -79,9 +85,15 @@ def run_marked(script: str, home: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    assert process.stdout is not None
-    process.stdout.readline()
+    printed_line(process)
     return process
+
+
+def printed_line(process: subprocess.Popen[bytes]) -> str:
+    """The first line that it prints."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], WAIT_S)[0], "it prints nothing"
+    return process.stdout.readline().decode()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a parent-death signal")

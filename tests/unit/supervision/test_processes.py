@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import shlex
 import shutil
 import stat
 import subprocess
@@ -32,6 +34,8 @@ from understudy.supervision.spawning import Launcher, SpawnThread
 pytestmark = [pytest.mark.req("WK-2"), pytest.mark.rule("H1")]
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a parent-death signal")
 WAIT_S = 5.0
+PYTHON = shlex.quote(sys.executable)
+SETSID = f"{PYTHON} -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])'"
 
 
 @pytest.fixture
@@ -85,6 +89,18 @@ def run_shell(script: str, environment: dict[str, str] | None = None) -> subproc
     )
 
 
+def zeros(count: int) -> str:
+    """A shell command that prints so many zero bytes, 100,000 at a time."""
+    return f"{PYTHON} -c 'import os; [os.write(1, bytes(100_000)) for _ in range({count // 100_000})]'"
+
+
+def printed_line(process: subprocess.Popen[bytes]) -> str:
+    """The first line that it prints."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], WAIT_S)[0], "it prints nothing"
+    return process.stdout.readline().decode()
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what nothing else tells of."""
     with trio.fail_after(WAIT_S):
@@ -104,11 +120,10 @@ async def test_a_child_has_a_session_of_its_own_the_marks_and_nothing_to_read(
     processes: Processes, tmp_path: Path
 ) -> None:
     """Rule H1: own session and group, home and attempt in the environment, stdin is empty."""
-    child = await shell(
-        processes, 'cut -d" " -f5,6 /proc/$$/stat; cat; echo $UNDERSTUDY_HOME $UNDERSTUDY_ATTEMPT'
-    )
-    group_and_session, marks = (await read_all(child)).decode().splitlines()
-    assert group_and_session == f"{child.pid} {child.pid}"
+    script = "import os; print(os.getpgid(0), os.getsid(0), os.read(0, 1))"
+    child = await shell(processes, f"{PYTHON} -c '{script}'; echo $UNDERSTUDY_HOME $UNDERSTUDY_ATTEMPT")
+    group_session_and_input, marks = (await read_all(child)).decode().splitlines()
+    assert group_session_and_input == f"{child.pid} {child.pid} b''"
     assert marks == f"{tmp_path / 'home'} task-1/1"
 
 
@@ -199,7 +214,7 @@ async def test_a_group_ends_with_its_leader_also_when_it_holds_no_pipe(processes
 
 async def test_a_process_that_left_the_group_does_not_hold_the_caller(processes: Processes) -> None:
     """Somebody outside of the group who keeps the pipe open holds up neither output nor end."""
-    child = await shell(processes, "setsid sleep 1000 & echo $!")
+    child = await shell(processes, f"{SETSID} sleep 1000 & echo $!")
     straggler = psutil.Process(int((await read_all(child)).decode()))
     await until(lambda: processes.living == ())
     assert leftovers.is_alive(straggler)
@@ -210,7 +225,7 @@ async def test_a_process_that_left_the_group_does_not_hold_the_caller(processes:
 
 async def test_end_ends_also_those_of_the_attempt_that_left_the_group(processes: Processes) -> None:
     """A canceled attempt leaves nothing that could get in the way of the next one."""
-    child = await shell(processes, "setsid sleep 1000 & echo $!; wait")
+    child = await shell(processes, f"{SETSID} sleep 1000 & echo $!; wait")
     straggler = psutil.Process(int(await read_line(child)))
     with trio.fail_after(WAIT_S):
         await child.end(1.0)
@@ -220,7 +235,7 @@ async def test_end_ends_also_those_of_the_attempt_that_left_the_group(processes:
 async def test_closing_ends_also_those_that_left_their_groups(tmp_path: Path) -> None:
     """A process that outlived its command in a session of its own does not outlive the system."""
     processes = Processes(tmp_path, trio.lowlevel.current_trio_token().run_sync_soon)
-    child = await shell(processes, "setsid sleep 1000 >/dev/null & echo $!")
+    child = await shell(processes, f"{SETSID} sleep 1000 >/dev/null & echo $!")
     straggler = psutil.Process(int(await read_line(child)))
     await until(lambda: processes.living == ())
     assert leftovers.is_alive(straggler)
@@ -234,7 +249,7 @@ async def test_a_gigabyte_of_output_needs_no_memory(processes: Processes) -> Non
     process = psutil.Process()
     before = process.memory_info().rss
     most = total = 0
-    child = await start(processes, "head", "-c", "1000000000", "/dev/zero")
+    child = await shell(processes, zeros(1_000_000_000))
     with trio.fail_after(60.0):
         while chunk := await child.receive_output():
             total += len(chunk)
@@ -246,7 +261,7 @@ async def test_a_gigabyte_of_output_needs_no_memory(processes: Processes) -> Non
 
 async def test_a_full_buffer_makes_the_child_wait_for_the_reader() -> None:
     """A reader that takes its time gets every byte; what waits for it stays within the bound."""
-    with run_shell("head -c 1000000 /dev/zero") as head:
+    with run_shell(zeros(1_000_000)) as head:
         assert head.stdout is not None
         output = ChildOutput(os.dup(head.stdout.fileno()), bound_bytes=1000)
         total = 0
@@ -263,7 +278,7 @@ async def test_a_full_buffer_makes_the_child_wait_for_the_reader() -> None:
 
 async def test_a_child_that_nobody_reads_is_not_blocked_for_good() -> None:
     """Without a reader the oldest output is dropped and counted, the newest is kept."""
-    script = "head -c 1000000 /dev/zero; echo last"
+    script = f"{zeros(1_000_000)}; echo last"
     with run_shell(script) as child:
         assert child.stdout is not None
         output = ChildOutput(os.dup(child.stdout.fileno()), bound_bytes=100_000, patience_s=0.01)
@@ -278,7 +293,7 @@ async def test_a_child_that_nobody_reads_is_not_blocked_for_good() -> None:
 
 async def test_no_zombie_is_left(processes: Processes) -> None:
     """An exit is noticed and reaped although nobody waits for the child."""
-    child = await start(processes, "true")
+    child = await shell(processes, "exit 0")
     await until(lambda: child.returncode == 0)
     assert not psutil.pid_exists(child.pid)
     await until(lambda: processes.living == ())
@@ -468,8 +483,7 @@ async def test_a_home_within_a_home_is_spared(
     inner_marks = " ".join(f"{name}={value}" for name, value in leftovers.marks(inner, "task-2/1").items())
     script = f"env {inner_marks} sleep 1000 & echo $!; wait"
     with run_shell(script, leftovers.marks(home, "task-1/1")) as outer:
-        assert outer.stdout is not None
-        inner_process = psutil.Process(int(outer.stdout.readline()))
+        inner_process = psutil.Process(int(printed_line(outer)))
         try:
             await until(lambda: inner_process.environ().get(leftovers.HOME_MARK) == str(inner))
             with trio.fail_after(WAIT_S):
