@@ -18,4 +18,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null || true
 fi
 found || say "no Chromium here, and none could be installed: install one (on Debian or Ubuntu, as root:" \
-    "apt-get install chromium) to run the tests in tests/browser. Without it they fail, unless UNDERSTUDY_WITHOUT_BROWSER is set."
+    "apt-get install chromium), or set UNDERSTUDY_WITHOUT_BROWSER=1 to leave the tests of the page out." \
+    "Without either they fail."
