@@ -58,6 +58,7 @@ async def callers(system: ActorSystem, told: Told) -> None:
 
 
 async def live(home: Path, files: FaultyFiles, told: Told) -> None:
+    """Open the accounts and let the callers at them."""
     async with ActorSystem(home, files=files, settings=SETTINGS) as system:
         await system.spawn(Account, name="b")
         await system.get("b").ask_async(Deposit(cents=5), key="opening", timeout_s=5)
@@ -65,10 +66,15 @@ async def live(home: Path, files: FaultyFiles, told: Told) -> None:
         await callers(system, told)
 
 
+def make(root: Path) -> Path:
+    """`root`, made."""
+    root.mkdir()
+    return root
+
+
 async def check(root: Path, crash_at: int | None, survivors: int | None) -> int:
     """Live until the crash, recover, finish the work; returns how many operations there were."""
-    root.mkdir()
-    files, told = FaultyFiles(root), Told()
+    files, told = FaultyFiles(make(root)), Told()
     if crash_at is not None:
         files.crash_at(crash_at)
     with suppress(OSError, UnderstudyError), trio.fail_after(20):

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.unit.supervision.bank import Account, Balance, Deposit, Pay, Read
 
+from tests.unit.supervision.bank import Account, Balance, Deposit, Pay, Read
 from understudy import ActorSystem, JournalDamaged
 
 DEPOSITS = 3

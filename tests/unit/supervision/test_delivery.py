@@ -30,6 +30,7 @@ from understudy import (
     OutcomeUnknown,
     Refused,
     Settings,
+    UnderstudyError,
 )
 from understudy.supervision.files import Files
 from understudy.supervision.journal.repair import repair_journal
@@ -44,6 +45,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def cell_of(system: ActorSystem, name: str) -> PersistentCell:
+    """The cell of a persistent actor."""
     cell = system.cell(name)
     assert isinstance(cell, PersistentCell)
     return cell
@@ -205,7 +207,7 @@ async def test_whoever_waits_for_a_turn_that_is_dropped_learns_that_its_outcome_
         async def ask(message: Message[Any]) -> None:
             try:
                 await account.ask_async(message)
-            except Exception as error:
+            except UnderstudyError as error:
                 outcomes.append(error)
 
         async with trio.open_nursery() as nursery:

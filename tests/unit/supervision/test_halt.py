@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
 from tests.unit.supervision.bank import Account, Balance, Deposit, FailLate, Pay, Read, Slow, until_reads
 from understudy import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import jsonlines
 import pytest
 import trio
 import trio.testing
+from pydantic import BaseModel
+
 from tests.unit.supervision.bank import (
     Account,
     BadReply,
@@ -29,8 +32,6 @@ from tests.unit.supervision.bank import (
     Slow,
     until_reads,
 )
-from pydantic import BaseModel
-
 from understudy import (
     ActorSystem,
     AskCycle,
@@ -65,14 +66,16 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def lines(home: Path, name: str) -> list[dict[str, Any]]:
+    """What the journal of `name` says."""
     found: list[dict[str, Any]] = []
     for path in sorted((home / "state" / "journals" / name).glob("*.jsonl")):
-        with jsonlines.open(path) as reader:
+        with path.open() as file, jsonlines.Reader(file) as reader:
             found.extend(reader)
     return found
 
 
 def watch(system: ActorSystem) -> list[LifecycleEvent]:
+    """Collects the events of the system from now on."""
     seen: list[LifecycleEvent] = []
     system.lifecycle.subscribe(seen.append)
     return seen
@@ -306,10 +309,8 @@ async def test_nothing_leaves_before_the_disk_has_it(tmp_path: Path) -> None:
         files.gate.clear()
 
         async def ask(message: Message[Any]) -> None:
-            try:
+            with suppress(Refused, ValueError):
                 await account.ask_async(message)
-            except (Refused, ValueError):
-                pass
             left.append(type(message).__name__)
 
         async with trio.open_nursery() as nursery:
