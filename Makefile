@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := protocols supervision actors webui understudy tests tools
+SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 
 .PHONY: help demo test check format lint types layers pytest browser bench storm clean
