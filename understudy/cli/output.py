@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from understudy.cli.exits import Problem
 
@@ -62,12 +62,30 @@ def styled(word: str) -> Text:
     return Text(word, style=_STYLES.get(word, ""))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, header: bool = True) -> Table:
-    """A plain table that folds its cells instead of cutting them, for terminals of any width."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    header: bool = True,
+    cut: Mapping[str, int] | None = None,
+) -> Table:
+    """A plain table that folds its cells instead of cutting them, for terminals of any width.
+
+    Args:
+        columns: their names.
+        rows: a cell for each.
+        header: whether the names are shown.
+        cut: columns that are cut off at a number of characters instead of folded.
+    """
     made = Table(box=None, pad_edge=False, show_header=header)
     made.padding = (0, 2, 0, 0)
+    widths = cut or {}
     for column in columns:
-        made.add_column(column, header_style="dim", overflow="fold")
+        width = widths.get(column)
+        style = "fold" if width is None else "ellipsis"
+        made.add_column(
+            column, header_style="dim", overflow=style, no_wrap=width is not None, max_width=width
+        )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return made

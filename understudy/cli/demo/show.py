@@ -12,8 +12,9 @@ from understudy.cli.demo.ledger import Ledger, TaskStory
 from understudy.cli.demo.stage import Stage
 from understudy.cli.output import NARROW, styled, table
 
-_REPLY_CHARACTERS = 60
 _LATE_S = 0.5
+_INPUT_WIDTH = 34  # of the columns beside what was said and replied
+_TASK_WIDTH = 54  # of the columns beside the scene
 
 
 class Programme:
@@ -62,25 +63,25 @@ class Programme:
     def evidence(self, found: Evidence) -> None:
         """The tables, from the journals."""
         self._act("What the journals say")
-        narrow = self._out.width < NARROW
-        self._out.print(_inputs(found, narrow=narrow))
+        self._out.print(_inputs(found, self._out.width))
         self._out.print()
-        self._out.print(_tasks(found, narrow=narrow))
+        self._out.print(_tasks(found, self._out.width))
         self._out.print()
         self._line(_honestly(found))
 
     def verdict(self, checks: list[Check], seconds: float) -> None:
         """Each check, and the sum."""
         self._act("The verdict")
+        rows: list[list[str | Text]] = []
         for check in checks:
-            mark = ("kept    ", "bold green") if check.kept else ("BROKEN  ", "bold red")
-            self._out.print(Text.assemble("  ", mark, check.promise, (f": {check.found}", "dim")))
+            mark = Text("kept", style="bold green") if check.kept else Text("BROKEN", style="bold red")
+            rows.append([mark, check.promise, Text(check.found, style="dim")])
+        self._out.print(table(["", "", ""], rows, header=False))
+        self._out.print()
         kept = sum(check.kept for check in checks)
         if kept == len(checks):
-            sentence = (
-                f"Nothing was lost, nothing was doubled: {kept} of {kept} promises kept, in {seconds:.0f} s."
-            )
-            self._line(sentence, "bold green")
+            self._line("Nothing was lost, nothing was doubled. Applause.", "bold green")
+            self._line(f"{kept} of {kept} promises kept, in {seconds:.0f} s.", "green")
         else:
             self._line(f"{len(checks) - kept} of {len(checks)} promises were broken.", "bold red")
 
@@ -119,22 +120,29 @@ def _honestly(found: Evidence) -> str:
     )
 
 
-def _inputs(found: Evidence, *, narrow: bool) -> object:
+def _inputs(found: Evidence, width: int) -> object:
+    narrow, share = width < NARROW, (width - _INPUT_WIDTH) // 2
     rows: list[list[str | Text]] = []
     for name in found.accepted:
         replies = found.ledger.replies.get(name, [])
-        said = replies[0].text.strip().replace("\n", " / ") if replies else "none"
-        reply = Text(said if len(said) <= _REPLY_CHARACTERS else said[: _REPLY_CHARACTERS - 1] + "…")
+        reply = _gist(replies[0].text) if replies else "none"
         counted = Text(str(len(replies)), style="" if len(replies) == 1 else "bold red")
         kept = Text(str(found.ledger.received[name]))
         rows.append(
             [name, counted] if narrow else [name, found.ledger.texts.get(name, ""), kept, counted, reply]
         )
     columns = ["input", "replies"] if narrow else ["input", "said", "kept", "replies", "reply"]
-    return table(columns, rows)
+    return table(columns, rows, cut={"said": share, "reply": share})
 
 
-def _tasks(found: Evidence, *, narrow: bool) -> object:
+def _gist(reply: str) -> str:
+    """The line of a reply that says most: what a task put out, else its first."""
+    lines = reply.strip().splitlines()
+    return lines[-1] if lines[0].startswith("task-") else lines[0]
+
+
+def _tasks(found: Evidence, width: int) -> object:
+    narrow = width < NARROW
     rows: list[list[str | Text]] = []
     for name, story in found.ledger.tasks.items():
         state = styled(story.ends[0]) if len(story.ends) == 1 else Text(str(story.ends), style="bold red")
@@ -146,7 +154,7 @@ def _tasks(found: Evidence, *, narrow: bool) -> object:
     columns = ["task", "attempts", "end"]
     if not narrow:
         columns = ["task", "scene", "asked by", "attempts", "cut off", "end"]
-    return table(columns, rows)
+    return table(columns, rows, cut={"scene": width - _TASK_WIDTH})
 
 
 def _asked_by(story: TaskStory) -> str:
