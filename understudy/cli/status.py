@@ -56,7 +56,7 @@ class StatusAnswer(BaseModel):
 def status(*, common: Common = COMMON) -> int:
     """Show what runs, what waits, and what needs a person.
 
-    Exit code 7 when a journal is damaged.
+    Exit code 7 when a journal is damaged, 1 when an actor is halted.
     """
     home = home_path(common)
     owner = owner_of(home)
@@ -68,8 +68,14 @@ def status(*, common: Common = COMMON) -> int:
         print_json(answer)
     else:
         _print(answer)
-    damaged = bool(answer.blocked) or not all(report.whole for report in answer.journals)
-    return Exit.DAMAGED if damaged else Exit.OK
+    return _code(answer)
+
+
+def _code(answer: StatusAnswer) -> Exit:
+    """Scripts that watch a home see by the code whether it needs a person."""
+    if answer.blocked or not all(report.whole for report in answer.journals):
+        return Exit.DAMAGED
+    return Exit.FAILED if answer.halted else Exit.OK
 
 
 async def _from_server(home: Path, pid: int, address: str) -> StatusAnswer:
