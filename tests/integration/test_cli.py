@@ -245,6 +245,27 @@ def test_tail_prints_the_turns_of_a_journal_as_json_lines(rested: Path) -> None:
 
 
 @pytest.mark.req("CLI-1")
+def test_tail_follows_what_comes_until_ctrl_c(tmp_path: Path) -> None:
+    """Every turn once and in order, also of a journal that was not there when it began; then code 130."""
+    home = tmp_path / "home"
+    with serving(home):
+        following = _start("journal", "tail", "--follow", "--json", home=home)
+        assert following.stdout is not None
+        assert understudy("send", "/run true", "--wait", home=home).code == 0
+        seen: list[tuple[str, int]] = []
+        for line in following.stdout:
+            turn = json.loads(line)
+            seen.append((turn["journal"], turn["seq"]))
+            if any("in_reply_to" in json.dumps(event) for event in turn["events"]):
+                break
+        following.send_signal(signal.SIGINT)
+        assert _end(following).code == 130
+    for journal in ("manager", "workers"):
+        numbers = [seq for name, seq in seen if name == journal]
+        assert numbers == list(range(1, len(numbers) + 1)) != []
+
+
+@pytest.mark.req("CLI-1")
 def test_a_pipe_that_is_closed_early_is_no_traceback(rested: Path) -> None:
     """`understudy journal tail | true` ends quietly."""
     command = f"{' '.join(UNDERSTUDY)} journal tail -n 1000 --home {rested} | true"

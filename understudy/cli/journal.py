@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import sys
+import time
 from collections import deque
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
@@ -21,6 +23,8 @@ from understudy.supervision.home import Home
 from understudy.supervision.journal import Damage, JournalReport, RepairReport, repair_journal
 
 app = App(name="journal", help="The journals: every actor's truth, read from the files.")
+
+_LOOK_S = 0.5
 
 JournalName = Annotated[str, Parameter(help="The journal's name (an actor's) [default: all].")]
 
@@ -46,6 +50,9 @@ def tail(
     /,
     *,
     lines: Annotated[PositiveInt, Parameter(alias="-n", help="How many turns.")] = 20,
+    follow: Annotated[
+        bool, Parameter(alias="-f", negative="", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
     common: Common = COMMON,
 ) -> int:
     """Show the last turns of one journal, or of all in the order of their time.
@@ -53,13 +60,22 @@ def tail(
     With --json: JSON Lines, each turn as it is in the file, and the journal's name.
     """
     home = require_home(home_path(common))
-    found = [records.last(home, name, lines) for name in _chosen(home, journal)]
-    for line in deque(heapq.merge(*found, key=attrgetter("ts", "seq")), maxlen=lines):
-        if common.json:
-            print_json(line.model_dump(by_alias=True))
-        else:
-            _print_line(line)
+    found = {name: records.last(home, name, lines) for name in _chosen(home, journal)}
+    for line in deque(heapq.merge(*found.values(), key=attrgetter("ts", "seq")), maxlen=lines):
+        _print_line(line, as_json=common.json)
+    if follow:
+        seen = {name: turns[-1].seq for name, turns in found.items() if turns}
+        _follow(home, journal, records.Follower(home, seen), as_json=common.json)
     return Exit.OK
+
+
+def _follow(home: Home, journal: str | None, follower: records.Follower, *, as_json: bool) -> NoReturn:
+    """Look for new turns again and again: files tell nobody that they grew, and no server is needed."""
+    while True:
+        for line in follower.look(_chosen(home, journal)):
+            _print_line(line, as_json=as_json)
+        sys.stdout.flush()
+        time.sleep(_LOOK_S)
 
 
 def _chosen(home: Home, journal: str | None) -> list[str]:
@@ -71,7 +87,10 @@ def _chosen(home: Home, journal: str | None) -> list[str]:
     return records.names(home) if journal is None else [records.folder_of(home, journal).name]
 
 
-def _print_line(line: records.Line) -> None:
+def _print_line(line: records.Line, *, as_json: bool) -> None:
+    if as_json:
+        print_json(line.model_dump(by_alias=True))
+        return
     events = ", ".join(event.type for event in line.events) or "no event"
     more = f" +{len(line.sends)} sent" if line.sends else ""
     parts = [(when(line.ts / 1e6), "dim"), " ", (f"{line.journal} {line.seq}", "bold")]

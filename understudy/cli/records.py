@@ -86,6 +86,30 @@ def last(home: Home, name: str, count: int) -> list[Line]:
     return [_parse(name, folder, line) for line in last_lines(home.files, folder, count)]
 
 
+class Follower:
+    """Gives the turns that came since the last look, of journals that may come into being meanwhile."""
+
+    def __init__(self, home: Home, seen: dict[str, int]) -> None:
+        self._home = home
+        self._readers = {name: self._reader(name, seq) for name, seq in seen.items()}
+
+    def look(self, chosen: list[str]) -> list[Line]:
+        """The new turns of the chosen journals, in the order of their time. Blocks.
+
+        Raises:
+            JournalDamaged: among them.
+        """
+        found: list[Line] = []
+        for name in chosen:
+            reader = self._readers.setdefault(name, self._reader(name, 0))
+            for chunk in reader.read():
+                found += [_parse(name, chunk.path, line) for line in chunk.lines]
+        return sorted(found, key=lambda line: line.ts)
+
+    def _reader(self, name: str, seq: int) -> JournalReader:
+        return JournalReader(self._home.files, self._home.journals / name, seq)
+
+
 def verify(home: Home, name: str) -> JournalReport:
     """Look at every line and snapshot of a journal; damage is in the report, not raised. Blocks."""
     return verify_journal(home.files, folder_of(home, name))
