@@ -12,12 +12,13 @@ import httpx
 import pytest
 import trio
 
-from tests.web_kit import Event, EventStream, Server, events, row_is, serving, until
+from tests.web_kit import PATIENCE_S, Event, EventStream, Server, events, row_is, serving, until
 from understudy.actors.projection import Feed, FollowingFailed, feed_of
 from understudy.actors.projection.follower import Follower
 from understudy.actors.registry import CAST
 from understudy.protocols.read_model import Change, ManagerRow
 from understudy.supervision.testing.files import FaultyFiles
+from understudy.webui import context
 from understudy.webui import server as webserver
 from understudy.webui.context import Context
 from understudy.webui.server import GRACE_S, AddressUnusable, NotLoopback, serve_http
@@ -81,6 +82,31 @@ async def test_an_input_is_accepted_shown_and_answered_once(server: Server) -> N
     messages = (await server.client.get("/api/messages")).json()["messages"]
     assert [message["in_reply_to"] for message in messages if message["role"] == "assistant"] == [[name]]
     assert messages[-1]["reply"] == messages[0]["id"]
+
+
+@pytest.mark.req("API-1")
+@pytest.mark.req("PJ-1")
+async def test_an_answer_waits_for_the_read_model_but_not_for_ever(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was answered reads what they wrote; a read model that is stuck holds nobody up for long."""
+    gate, catch_up = trio.Event(), Follower.catch_up
+
+    async def held_up(follower: Follower) -> None:
+        await gate.wait()
+        await catch_up(follower)
+
+    monkeypatch.setattr(Follower, "catch_up", held_up)
+    monkeypatch.setattr(context, "SHOWN_TIMEOUT_S", 0.3)
+    before = trio.current_time()
+    assert (await server.client.post("/api/input", json={"text": "held up"})).status_code == 202
+    assert trio.current_time() - before >= 0.3
+    assert (await server.client.get("/api/messages")).json()["messages"] == []
+    monkeypatch.setattr(context, "SHOWN_TIMEOUT_S", PATIENCE_S)
+    gate.set()
+    assert (await server.client.post("/api/input", json={"text": "shown"})).status_code == 202
+    rows = (await server.client.get("/api/messages")).json()["messages"]
+    assert [row["text"] for row in rows if row["role"] == "user"] == ["shown", "held up"]
 
 
 @pytest.mark.req("API-1")
