@@ -145,14 +145,6 @@ class TurnOver(UnderstudyError):
     code = "turn_over"
 
 
-class TurnFailed(UnderstudyError):
-    """The handler failed with an unexpected error; the text names actor, message and error."""
-
-    code = "turn_failed"
-    status = 500
-    title = "The handler failed"
-
-
 class ReplyNotEncodable(UnderstudyError):
     """The reply can't be copied or encoded (rule T2); the turn was discarded."""
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from understudy.protocols import Message
-    from understudy.supervision.actor import Actor
     from understudy.supervision.cell import Cell
     from understudy.supervision.mailbox import Envelope
 
@@ -309,7 +308,3 @@ class ActorRef(pykka.ActorRef[A]):
         if get_ident() == self._cell.scheduler.ident:
             msg = f"expected another thread than the loop's for {what} of {self._cell}: await the async form"
             raise WouldDeadlock(msg)
-
-
-if TYPE_CHECKING:
-    AnyRef = ActorRef[Actor]

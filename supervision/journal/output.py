@@ -163,11 +163,6 @@ class Output:
         """Where the line after `seq` will begin."""
         return None if self.path is None else Place(self.path.name, self.lines + 1, self.size)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it holds a descriptor."""
-        return self._fd >= 0
-
     def close(self) -> None:
         """Give the descriptor back; the next commit opens the segment again."""
         if self._fd >= 0:

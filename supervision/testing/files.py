@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from random import Random
 
 
-_CRASH = -1
-
-
 class Operation(NamedTuple):
     """One change that was asked of the layer: its number from 1, what, and on which file or folder.
 
@@ -97,10 +94,6 @@ class FaultyFiles(Files):
     def crash_at(self, number: int) -> None:
         """Let the power go at operation `number` (of `operations`); a write is torn in its middle."""
         self._crash_at = number
-
-    def crash_on(self, name: str, *, after: int = 0) -> None:
-        """Let the power go at the operation `name`, once it was done `after` times more."""
-        self._faults.append(_Fault(name, after, 1, _CRASH))
 
     def power_failure(self, survivors: Random | None = None) -> None:
         """Make the folder what the disk held, and the layer usable again.
@@ -261,9 +254,6 @@ class FaultyFiles(Files):
                 fault.wait -= 1
             elif fault.times is None or fault.times > 0:
                 fault.times = None if fault.times is None else fault.times - 1
-                if fault.error == _CRASH:
-                    self.crashed = True
-                    raise PowerLost
                 raise OSError(fault.error, os.strerror(fault.error), str(path))
 
     def _some_of(self, data: bytes | memoryview, path: Path, there: int, *, torn: bool) -> bytes:

@@ -10,7 +10,7 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
@@ -107,6 +107,3 @@ def print_problem(problem: Problem, *, as_json: bool) -> None:
         return
     text = Text.assemble((problem.title, "bold red"), f": {problem.detail}")
     console(error=True).print(text, soft_wrap=True)
-
-
-JSON_OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
