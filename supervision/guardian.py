@@ -127,17 +127,13 @@ class Guardian:
                 advice="find the cause, then spawn it again or restart the program",
             )
             cell.publish(events.ActorEscalated, reason=reason)
-            self._start_soon(self._give_up, cell, reason)
+            self._system.scheduler.start_soon(self._give_up, cell, reason)
             return
         fallen.failures = BACKOFF.failures_in_a_row(fallen.failures, now - fallen.started_at if ran else 0.0)
         delay_s = BACKOFF.delay_s(fallen.failures, self._system.random)
         cell.next_restart = self._system.clock.time() + delay_s
         cell.publish(events.ActorRestarting, reason=repr(error), restarts=cell.restarts + 1, delay_s=delay_s)
-        self._start_soon(self._restart, cell, fallen, delay_s)
-
-    def _start_soon(self, function: object, *args: object) -> None:
-        nursery = self._system.nursery
-        self._system.scheduler.context.copy().run(nursery.start_soon, function, *args)  # pyright: ignore[reportArgumentType]
+        self._system.scheduler.start_soon(self._restart, cell, fallen, delay_s)
 
     async def _restart(self, cell: Cell, fallen: Fallen, delay_s: float) -> None:
         await trio.sleep(delay_s)

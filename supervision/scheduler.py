@@ -14,7 +14,7 @@ import time
 import types
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import trio
 from trio.lowlevel import (
@@ -31,11 +31,13 @@ from understudy.protocols.errors import ActorStopped, MailboxFull
 from understudy.supervision.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from understudy.supervision.cell import Cell
     from understudy.supervision.futures import TaskReply
     from understudy.supervision.mailbox import Envelope
+
+Ts = TypeVarTuple("Ts")
 
 log = logging.getLogger("understudy.scheduler")
 
@@ -73,7 +75,7 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to take in what other threads post."""
-        self.context.copy().run(self.nursery.start_soon, self._take_in_forever, name="understudy intake")
+        self.start_soon(self._take_in_forever, name="understudy intake")
 
     def close(self) -> None:
         """No more work is taken; what is still in the intake is refused. Call it on the loop."""
@@ -106,7 +108,16 @@ class Scheduler:
             if self._idle:
                 reschedule(self._idle.pop())
             else:
-                self.context.copy().run(self.nursery.start_soon, self._pump, name="understudy pump")
+                self.start_soon(self._pump, name="understudy pump")
+
+    def start_soon(
+        self,
+        function: Callable[[*Ts], Awaitable[object]],
+        *arguments: *Ts,
+        name: str | None = None,
+    ) -> None:
+        """Start a task of the system, with the scheduler's context variables and not the caller's."""
+        self.context.copy().run(self.nursery.start_soon, function, *arguments, name=name)
 
     async def breathe(self) -> None:
         """A trio checkpoint when a slice's worth of work was done since the last one (rule S3)."""

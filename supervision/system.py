@@ -301,7 +301,7 @@ class ActorSystem:
                 except UnderstudyError as error:
                     log.warning("%s: %s", cell, error, extra={"action": "resume_failed"})
 
-        self.scheduler.context.copy().run(self.nursery.start_soon, try_again)
+        self.scheduler.start_soon(try_again)
 
     # -- journals
 
