@@ -58,9 +58,15 @@ def damaged(rested: Path, tmp_path: Path) -> Path:
 def test_the_commands_tell_the_same_with_a_server_and_from_its_files(tmp_path: Path) -> None:
     """What tasks list, show and status say of the work is equal before and after the server has gone."""
     home = tmp_path / "home"
-    commands = (("tasks", "list", "--json"), ("tasks", "show", "task-1", "--json"))
+    commands = (
+        ("tasks", "list", "--json"),
+        ("tasks", "list", "--limit", "1", "--json"),
+        ("tasks", "list", "--status", "failed", "--json"),
+        ("tasks", "show", "task-1", "--json"),
+    )
     with serving(home) as server:
         sent = understudy("send", "/run echo well done", "--wait", "--json", home=home).document
+        assert understudy("send", "/run false", "--wait", home=home).code == 0
         live = [understudy(*command, home=home).document for command in commands]
         running = understudy("status", "--json", home=home).document
         assert server.stop() == 0
@@ -134,6 +140,16 @@ def _end(process: subprocess.Popen[str], timeout_s: float = 40.0) -> Done:
             process.kill()
             process.communicate()
     return Done(process.returncode, out, err)
+
+
+@pytest.mark.req("CLI-1")
+def test_a_task_can_talk_to_the_server_that_runs_it(tmp_path: Path) -> None:
+    """Its environment names its home: `understudy send` inside a task needs no option."""
+    home = tmp_path / "home"
+    with serving(home):
+        command = f"/run {' '.join(UNDERSTUDY)} send 'a word from inside'"
+        done = understudy("send", command, "--wait", home=home)
+        assert "input-2" in done.out, done.out + done.err
 
 
 @pytest.mark.req("CLI-1", "WK-2")

@@ -73,6 +73,10 @@ def run(arguments: Sequence[str]) -> int:
         problem = _problem(_unwrapped(error))
         print_problem(problem, as_json=as_json)
         return problem.exit
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:  # a nursery was open when Ctrl-C came
+            raise
+        return int(Exit.INTERRUPTED)
     return result if isinstance(result, int) else int(Exit.OK)
 
 

@@ -59,19 +59,18 @@ def list_tasks(
 
 
 async def _list(address: str, limit: int, status: TaskStatus | None) -> TaskPage:
-    """Pages of the server's list until there are `limit` tasks of the wanted state."""
+    """Pages of the server's list until there are `limit` tasks, or no more."""
     found: list[TaskRow] = []
-    parameters: dict[str, str | int] = {"limit": min(limit, _PAGE)}
+    wanted: dict[str, str | int] = {} if status is None else {"status": status}
     try:
         async with Client(address) as client:
             while True:
-                page = await client.get("/api/tasks", TaskPage, parameters)
-                found += [row for row in page.tasks if status in (None, row.status)]
-                if len(found) > limit or (page.next is not None and len(found) == limit):
-                    return TaskPage(tasks=found[:limit], next=found[limit - 1].id)
-                if page.next is None:
-                    return TaskPage(tasks=found)
-                parameters["cursor"] = page.next
+                wanted["limit"] = min(limit - len(found), _PAGE)
+                page = await client.get("/api/tasks", TaskPage, wanted)
+                found += page.tasks
+                if page.next is None or len(found) >= limit:
+                    return TaskPage(tasks=found, next=page.next)
+                wanted["cursor"] = page.next
     except httpx.TransportError as error:
         raise lost(address, error) from error
 
