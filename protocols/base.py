@@ -23,7 +23,13 @@ class Frozen(BaseModel):
         TypeError: when the class is made with a field of a mutable type.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_inf_nan="strings",  # the default writes null, which a float does not take back
+        populate_by_name=True,  # lines hold the fields' own names, also where they have an alias
+        revalidate_instances="subclass-instances",  # of a subclass only the declared fields would be written
+    )
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -56,6 +62,14 @@ class Message(_Recorded, Generic[R]):
 
 class Event(_Recorded):
     """A fact about an actor's state, named in the past tense; the journal keeps it."""
+
+
+def encodable(text: str) -> str:
+    """`text` with lone surrogates written out, such as those of undecodable file names in an OSError.
+
+    JSON has no form for them: a line with one could not be read again.
+    """
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _mutable_part(annotation: Any) -> str | None:

@@ -20,6 +20,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
 from understudy.protocols import lifecycle as events
+from understudy.protocols.base import encodable
 from understudy.protocols.errors import (
     ActorStopped,
     MailboxFull,
@@ -386,7 +387,7 @@ class Cell:
 
     def fail(self, error: BaseException, message: str) -> None:
         """The incarnation has failed: nothing more is taken until the supervisor has decided."""
-        self.last_failure = f"{type(error).__name__}: {error}"
+        self.last_failure = encodable(f"{type(error).__name__}: {error}")
         log.error("%s failed on %s", self, message, exc_info=error, extra={"action": "actor_failed"})
         self.publish(events.ActorFailed, error=self.last_failure, message=message)
         self.suspend()
@@ -426,7 +427,7 @@ class Cell:
             else:
                 self.opened()
         except Exception as error:
-            self.last_failure = f"{type(error).__name__}: {error}"
+            self.last_failure = encodable(f"{type(error).__name__}: {error}")
             self.suspend()
             self.end_incarnation()
             raise
@@ -742,7 +743,8 @@ class Cell:
 
     def publish(self, kind: type[events.LifecycleEvent], **fields: Any) -> None:
         """Tell the system's event stream."""
-        self.system.lifecycle.publish(kind(actor=self.name, time=self.system.clock.time(), **fields))
+        said = {name: encodable(value) if isinstance(value, str) else value for name, value in fields.items()}
+        self.system.lifecycle.publish(kind(actor=self.name, time=self.system.clock.time(), **said))
 
     async def resume(self) -> None:
         """Go on after a halt; only what has a journal can be halted.

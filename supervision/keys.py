@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
 from understudy.protocols import Message
 from understudy.protocols.errors import KeyReused, Refused, ReplyNotEncodable, UnderstudyError
@@ -86,7 +86,12 @@ def reply_adapter(kind: type[Message[Any]]) -> TypeAdapter[Any]:
     """The codec of the replies to messages of type `kind`: of `R` in `Message[R]`, else of anything."""
     adapter = _adapters.get(kind)
     if adapter is None:
-        adapter = _adapters[kind] = TypeAdapter(_reply_type(kind))
+        reply = _reply_type(kind)
+        try:  # infinity as null could not be read again
+            adapter = TypeAdapter(reply, config=ConfigDict(ser_json_inf_nan="strings"))
+        except PydanticUserError:  # a model: it has a configuration of its own
+            adapter = TypeAdapter(reply)
+        _adapters[kind] = adapter
     return adapter
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import trio
 from pydantic import ValidationError
@@ -21,7 +21,8 @@ from understudy.supervision.keys import Remembered, encode
 from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from understudy.protocols import Message
     from understudy.supervision.journal import Chunk
@@ -44,17 +45,9 @@ async def recover(cell: JournaledCell, *, starting: bool) -> None:
         JournalDamaged, NewerVersion: the actor is to be blocked.
         OSError: the actor is to be halted.
     """
-    replay = _Replay(cell)
-    pause_at = time.perf_counter() + SLICE_S
-    for part in cell.journal.replay(starting=starting):
-        if isinstance(part, Snapshot):
-            replay.restore(part)
-        else:
-            replay.apply(part)
-        if time.perf_counter() > pause_at:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            pause_at = time.perf_counter() + SLICE_S
-    replay.finish()
+    unfit: dict[Path, JournalDamaged] = {}
+    while (misfit := await _read(cell, starting=starting, unfit=unfit)) is not None:
+        unfit[misfit.path] = misfit.damage
     if starting and (torn := cell.journal.torn) is not None:
         cell.publish(
             events.TornTailCut,
@@ -63,6 +56,32 @@ async def recover(cell: JournaledCell, *, starting: bool) -> None:
             size_bytes=torn.size,
             kept_in=str(torn.kept),
         )
+
+
+async def _read(
+    cell: JournaledCell, *, starting: bool, unfit: Mapping[Path, JournalDamaged]
+) -> _Misfit | None:
+    """Recover without the snapshots in `unfit`; one more of these ends it, and is returned."""
+    replay = _Replay(cell)
+    pause_at = time.perf_counter() + SLICE_S
+    for part in cell.journal.replay(starting=starting, unfit=unfit):
+        if isinstance(part, Snapshot):
+            if (reason := replay.restore(part)) is not None:
+                return _Misfit(part.path, JournalDamaged(str(part.path), 1, 0, reason))
+        else:
+            replay.apply(part)
+        if time.perf_counter() > pause_at:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            pause_at = time.perf_counter() + SLICE_S
+    replay.finish()
+    return None
+
+
+class _Misfit(NamedTuple):
+    """A snapshot that is whole, and that this version of the actor can't use."""
+
+    path: Path
+    damage: JournalDamaged
 
 
 class _Replay:
@@ -78,21 +97,16 @@ class _Replay:
         self._name = cell.name.encode()
         cell.actor.state = cell.actor.initial_state()
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Begin at a snapshot."""
+    def restore(self, snapshot: Snapshot) -> str | None:
+        """Begin at a snapshot. Returns why it does not fit, if so: nothing has changed then."""
         cell = self._cell
         records = cell.actor._records  # noqa: SLF001
         try:
             body: SnapshotBody = records.snapshot.validate_json(snapshot.body)
         except ValidationError as error:
-            raise JournalDamaged(str(snapshot.path), 1, 0, f"the snapshot does not fit: {error}") from error
+            return f"the snapshot does not fit: {error}"
         if body["version"] != cell.actor.state_version:
-            raise JournalDamaged(
-                str(snapshot.path),
-                1,
-                0,
-                f"expected a snapshot of state version {cell.actor.state_version}, got {body['version']}",
-            )
+            return f"expected a snapshot of state version {cell.actor.state_version}, got {body['version']}"
         cell.actor.state = body["state"]
         cell.snapshot_bytes = len(snapshot.body)
         self._seq = snapshot.seq
@@ -104,6 +118,7 @@ class _Replay:
         for key, digest, ts, kind, reply, refused in body["keys"]:
             kept = None if reply is None else reply.encode()
             self._keys.add(key, Remembered(digest, ts, kind, kept, refused))
+        return None
 
     def apply(self, chunk: Chunk) -> None:
         """Apply a chunk's lines, in order."""

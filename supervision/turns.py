@@ -21,6 +21,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
 from understudy.protocols import Frozen, Message, lifecycle
+from understudy.protocols.base import encodable
 from understudy.protocols.delivery import DeliveryFailed
 from understudy.protocols.errors import (
     InvalidMessage,
@@ -35,7 +36,7 @@ from understudy.protocols.errors import (
 )
 from understudy.supervision.cell import call_hook
 from understudy.supervision.journaled import NO_SENDS, JournaledCell, Sent
-from understudy.supervision.keys import Remembered, decode_reply, encode_reply, hash_of
+from understudy.supervision.keys import Remembered, decode_reply, encode, encode_reply, hash_of
 from understudy.supervision.outbox import Waiting, sender_of
 from understudy.supervision.recovery import recover, send_again
 from understudy.supervision.scheduler import BATCH, BUSY, PAUSED, SLICE
@@ -107,6 +108,9 @@ class PersistentCell(JournaledCell):
             raise UnknownActor(msg)
         if receiver is not None and type(message) not in receiver.handlers:
             raise receiver.unknown_message(message)
+        encoded = encode(
+            message
+        )  # before a number is taken: what can't be encoded must leave no gap (rule D1)
         n = 0
         if receiver is None or isinstance(receiver, PersistentCell):
             box = self.outbox.box(name)
@@ -119,7 +123,7 @@ class PersistentCell(JournaledCell):
             name.encode(),
             n,
             message.kind.encode(),
-            message.__pydantic_serializer__.to_json(message),
+            encoded,
         )
         self._sends.append(Sent(name, n, message, data))
 
@@ -315,14 +319,14 @@ class PersistentCell(JournaledCell):
         elif not n:
             return rest
         code = error.code if isinstance(error, UnderstudyError) else "error"
-        refused = json.dumps({"code": code, "text": str(error)})
+        refused = json.dumps({"code": code, "text": encodable(str(error))})
         return b'%b,"refused":%b' % (rest, refused.encode())
 
     def _remember(
         self, key: tuple[str, str], ts: int, message: Message[Any], value: Any, error: BaseException | None
     ) -> None:
         if isinstance(error, Refused):
-            outcome = Remembered(key[1], ts, message.kind, None, (error.code, str(error)))
+            outcome = Remembered(key[1], ts, message.kind, None, (error.code, encodable(str(error))))
         else:
             outcome = Remembered(key[1], ts, message.kind, encode_reply(type(message), value), None)
         self.keys.add(key[0], outcome)
@@ -335,8 +339,11 @@ class PersistentCell(JournaledCell):
         if not isinstance(message, Message):
             msg = f"{self}: expected a Message with an idempotency key, got {type(message).__name__}"
             raise InvalidMessage(msg)
-        digest = hash_of(message)
         value, error = None, None
+        if encodable(asked.key) != asked.key:
+            msg = f"{self}: expected an idempotency key of whole characters, got {asked.key!r}"
+            raise InvalidMessage(msg)
+        digest = hash_of(message)
         try:
             found = self.keys.find(asked.key, digest)
             if found is None:
@@ -383,7 +390,7 @@ class PersistentCell(JournaledCell):
         retry = False
         if not isinstance(error, Refused):
             kind = type(message).__name__
-            self.last_failure = f"{type(error).__name__}: {error}"
+            self.last_failure = encodable(f"{type(error).__name__}: {error}")
             log.error("%s failed on %s", self, kind, exc_info=error, extra={"action": "turn_discarded"})
             self.publish(lifecycle.TurnDiscarded, error=self.last_failure, message=kind)
             if n:
@@ -427,7 +434,10 @@ class PersistentCell(JournaledCell):
                 self.actor,
                 sender.name,
                 DeliveryFailed(
-                    actor=self.name, message=type(message).__name__, cause=cause.decode(), error=str(error)
+                    actor=self.name,
+                    message=type(message).__name__,
+                    cause=cause.decode(),
+                    error=encodable(str(error)),
                 ),
             )
         except UnderstudyError as problem:

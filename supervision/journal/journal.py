@@ -15,7 +15,7 @@ from understudy.supervision.journal.snapshots import Snapshot, write_snapshot
 from understudy.supervision.journal.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from understudy.protocols.errors import JournalDamaged
@@ -154,7 +154,9 @@ class Journal:
                 self._settled = trio.Event()
             await self._settled.wait()
 
-    def replay(self, *, starting: bool, proven: int = 0) -> Iterator[Snapshot | Chunk]:
+    def replay(
+        self, *, starting: bool, proven: int = 0, unfit: Mapping[Path, JournalDamaged] | None = None
+    ) -> Iterator[Snapshot | Chunk]:
         """What the journal says: at most one `Snapshot`, then `Chunk`s of checked lines in order.
 
         Blocks while it reads; the caller yields to the loop between chunks. Read it to its end.
@@ -164,17 +166,18 @@ class Journal:
                 what was read counts; then `watermark` is the last seq. False (a rebuild, rule T3, to
                 be called when `settled`) reads up to the watermark and changes nothing.
             proven: a seq that a receiver or a reader knows to be durable.
+            unfit: snapshots that the caller can't use, and why.
 
         Raises:
             JournalDamaged: the journal holds something that no crash explains (rule J4).
             OSError: reading, cutting or syncing failed; call `replay` again later.
         """
         if starting:
-            return self._start(proven)
-        return Replay(self._files, self.folder, end_seq=self.watermark).run()
+            return self._start(proven, unfit)
+        return Replay(self._files, self.folder, end_seq=self.watermark, unfit=unfit).run()
 
-    def _start(self, proven: int) -> Iterator[Snapshot | Chunk]:
-        replay = Replay(self._files, self.folder, proven=proven, repair_tail=True)
+    def _start(self, proven: int, unfit: Mapping[Path, JournalDamaged] | None) -> Iterator[Snapshot | Chunk]:
+        replay = Replay(self._files, self.folder, proven=proven, repair_tail=True, unfit=unfit)
         for item in replay.run():
             if isinstance(item, Snapshot):
                 self.snapshot_seq = item.seq

@@ -26,7 +26,7 @@ from understudy.supervision.journal.segments import (
 from understudy.supervision.journal.snapshots import Snapshot, newest_snapshot, place_holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from understudy.supervision.files import Files
@@ -57,6 +57,7 @@ class Replay:
         end_seq: read up to here (a rebuild); None reads all there is (a start, or a look from outside).
         proven: a seq that something outside knows to be durable.
         repair_tail: cut a torn tail off and keep it aside; else it is only left out.
+        unfit: snapshots that the reader can't use, and why: passed over as damaged ones are.
         seq: the last sequence number that was read.
         lines, size: how many lines and bytes of the last segment count.
         last: its last line, b"" when none was read.
@@ -67,6 +68,7 @@ class Replay:
     end_seq: int | None = None
     proven: int = 0
     repair_tail: bool = False
+    unfit: Mapping[Path, JournalDamaged] | None = None
     about: About = field(default_factory=About)
     torn: TornTail | None = None
     skipped: list[JournalDamaged] = field(default_factory=list[JournalDamaged])
@@ -101,7 +103,7 @@ class Replay:
         self._check_end()
 
     def _snapshot(self) -> Snapshot | None:
-        snapshot, self.skipped = newest_snapshot(self.files, self.folder)
+        snapshot, self.skipped = newest_snapshot(self.files, self.folder, self.unfit or {})
         return snapshot
 
     def _check_start(self, parts: list[Part], snapshot: Snapshot | None) -> None:

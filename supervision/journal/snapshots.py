@@ -19,6 +19,7 @@ from understudy.supervision.files import READ
 from understudy.supervision.journal.line import TAIL_BYTES, is_sealed, seal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from understudy.supervision.files import Files
@@ -76,10 +77,15 @@ def read_snapshot(files: Files, path: Path) -> Snapshot:
     return Snapshot(fields["seq"], data[len(head) + len(found) : -TAIL_BYTES], path, after)
 
 
-def newest_snapshot(files: Files, folder: Path) -> tuple[Snapshot | None, list[JournalDamaged]]:
-    """The newest snapshot that is whole, and the newer ones that are not."""
+def newest_snapshot(
+    files: Files, folder: Path, unfit: Mapping[Path, JournalDamaged]
+) -> tuple[Snapshot | None, list[JournalDamaged]]:
+    """The newest snapshot that is whole and not `unfit`, and the newer ones that are not."""
     skipped: list[JournalDamaged] = []
     for path in list_snapshots(files, folder):
+        if path in unfit:
+            skipped.append(unfit[path])
+            continue
         try:
             return read_snapshot(files, path), skipped
         except FileNotFoundError:
