@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from understudy.supervision.files import APPEND, MAKE
+from understudy.supervision.files import APPEND, MAKE, REPLACE
 from understudy.supervision.journal.segments import cut_off, segment_path
 from understudy.supervision.journal.snapshots import Place
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from understudy.supervision.files import Files
 
 logger = logging.getLogger(__name__)
+
+_PROBE = bytes(4096)
 
 
 class Output:
@@ -135,10 +138,27 @@ class Output:
         failed, size = self.path, self.size
         self.epoch += 1  # also when an earlier attempt got half way: its file is not used again
         self._start_segment()
+        self._check_disk()
         self.sync()
         self.problem = None
         if failed is not None:
             self._tidy(failed, size)
+
+    def _check_disk(self) -> None:
+        """Write and sync a page beside the segments: on a full disk an empty file can still be made."""
+        probe = self.folder / ".probe"
+        try:
+            fd = self._files.open(probe, REPLACE)
+            try:
+                rest = _PROBE
+                while rest:
+                    rest = rest[self._files.write(fd, rest) :]
+                self._files.fdatasync(fd)
+            finally:
+                self._files.close(fd)
+        finally:
+            with suppress(OSError):
+                self._files.unlink(probe)
 
     def _tidy(self, failed: Path, size: int) -> None:
         """Move the void lines out of the failed segment, so that `jq` over all files sees none.

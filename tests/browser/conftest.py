@@ -113,7 +113,7 @@ def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
     assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # playwright keeps an asyncio loop running in this thread while it is open
 def chromium() -> Iterator[Browser]:
     """A Chromium. Where there is none the tests fail, unless it was said that they are to be left out."""
     path = next(filter(None, map(shutil.which, NAMES)), None)

@@ -73,14 +73,15 @@ async def test_a_write_error_halts_that_actor_only_until_it_is_resumed(
 
 
 @pytest.mark.req("JR-8")
-async def test_a_resume_on_a_bad_disk_says_so_and_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("operation", ["write", "fdatasync"])
+async def test_a_resume_on_a_bad_disk_says_so_and_changes_nothing(tmp_path: Path, operation: str) -> None:
     """And the resume of an actor that is not halted is refused."""
     files = FaultyFiles(tmp_path)
     async with ActorSystem(tmp_path / "home", files=files) as system:
         account = await system.spawn(Account, name="a")
         with pytest.raises(Refused, match="expected a halted actor"):
             await system.resume("a")
-        files.fail("fdatasync", times=None)
+        files.fail(operation, times=None)
         with pytest.raises(OutcomeUnknown):
             await account.ask_async(Deposit(cents=1))
         with pytest.raises(ActorHalted, match="stays halted"):
