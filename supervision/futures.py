@@ -6,6 +6,7 @@ import asyncio
 import queue
 import sys
 import threading
+from collections import Counter
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOOP_THREADS: set[int] = set()
-"""Idents of the threads that run a system's loop: a blocking wait there would wait for itself."""
+LOOP_THREADS: Counter[int] = Counter()
+"""How many systems run in the loop of a thread, by its ident: a blocking wait there would wait for itself."""
 
 
 class Reply(Protocol):
@@ -150,7 +151,7 @@ class Future(pykka.Future[T]):
         if self._get_hook is not None:
             return super().get(timeout=timeout)
         if self._outcome is None:
-            if get_ident() in LOOP_THREADS:
+            if LOOP_THREADS[get_ident()]:
                 msg = (
                     "expected a thread other than the loop's for a blocking get(): `await` the future instead"
                 )

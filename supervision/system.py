@@ -114,7 +114,7 @@ class ActorSystem:
                 self.owned = stack.enter_context(self.home.own())
             self.nursery = await stack.enter_async_context(trio.open_nursery())
             self.scheduler = Scheduler(self.nursery)
-            LOOP_THREADS.add(get_ident())
+            LOOP_THREADS[get_ident()] += 1
             self.timers = Timers(self.clock)
             self._open_journals()
             self.scheduler.start()
@@ -134,7 +134,7 @@ class ActorSystem:
         finally:
             self.nursery.cancel_scope.cancel()
             self.scheduler.close()
-            LOOP_THREADS.discard(get_ident())
+            LOOP_THREADS[get_ident()] -= 1
         try:
             if isinstance(error, Exception):
                 # The block's own error goes on as it is; through the nursery it would come out in a group.

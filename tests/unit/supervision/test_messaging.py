@@ -187,6 +187,21 @@ async def test_a_blocking_call_on_the_loops_own_thread_is_refused_instead_of_dea
         assert await future == 1
 
 
+@pytest.mark.req("RT-1")
+async def test_the_end_of_one_system_leaves_the_guard_of_another_in_the_same_loop() -> None:
+    """Two systems side by side in one loop: a blocking get is refused as long as one of them runs."""
+    gate = trio.Event()
+    async with ActorSystem() as system:
+        echo = await system.spawn(Echo, gate=gate)
+        async with ActorSystem():
+            pass
+        future = echo.ask(Wait(), block=False)
+        with pytest.raises(WouldDeadlock):
+            future.get()
+        gate.set()
+        assert await future == 1
+
+
 @pytest.mark.req("RT-5")
 async def test_tell_refuses_at_the_bound_and_tell_async_waits() -> None:
     """From the loop and from a foreign thread alike."""
