@@ -72,6 +72,19 @@ def encodable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+def text_of(error: BaseException | None) -> str:
+    """What an error says, encodable, also where its own `__str__` fails."""
+    try:
+        return encodable(str(error))
+    except Exception as worse:  # noqa: BLE001 - a failure must not become a worse one
+        return f"its text can't be made ({type(worse).__name__})"
+
+
+def described(error: BaseException) -> str:
+    """An error's type and what it says."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
 def _mutable_part(annotation: Any) -> str | None:
     """The first mutable type inside `annotation`, by name; None when there is none."""
     if isinstance(annotation, TypeVar):

@@ -20,7 +20,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
 from understudy.protocols import lifecycle as events
-from understudy.protocols.base import encodable
+from understudy.protocols.base import described, encodable, text_of
 from understudy.protocols.errors import (
     ActorStopped,
     MailboxFull,
@@ -376,7 +376,7 @@ class Cell:
             reply.resolve(None, error)
         if isinstance(error, Refused):
             if reply is None:
-                self.dead_letter(envelope, str(error))
+                self.dead_letter(envelope, text_of(error))
             return
         self.fail(error, type(envelope[0]).__name__)
 
@@ -387,7 +387,7 @@ class Cell:
 
     def fail(self, error: BaseException, message: str) -> None:
         """The incarnation has failed: nothing more is taken until the supervisor has decided."""
-        self.last_failure = encodable(f"{type(error).__name__}: {error}")
+        self.last_failure = described(error)
         log.error("%s failed on %s", self, message, exc_info=error, extra={"action": "actor_failed"})
         self.publish(events.ActorFailed, error=self.last_failure, message=message)
         self.suspend()
@@ -427,7 +427,7 @@ class Cell:
             else:
                 self.opened()
         except Exception as error:
-            self.last_failure = encodable(f"{type(error).__name__}: {error}")
+            self.last_failure = described(error)
             self.suspend()
             self.end_incarnation()
             raise

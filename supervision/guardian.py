@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from understudy.protocols import lifecycle as events
+from understudy.protocols.base import described
 from understudy.supervision.backoff import Backoff
 from understudy.supervision.restart_window import RestartWindow
 
@@ -144,7 +145,7 @@ class Guardian:
             await cell.restart()
         except Exception as error:  # noqa: BLE001 - a failing start is a failure (RT-6)
             if cell.stop_reason is None and cell.phase not in ("blocked", "halted"):
-                cell.publish(events.ActorFailed, error=f"{type(error).__name__}: {error}", message="on_start")
+                cell.publish(events.ActorFailed, error=described(error), message="on_start")
                 self._failed(cell, error, ran=False)
 
     async def _give_up(self, cell: Cell, reason: str) -> None:

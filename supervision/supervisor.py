@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trio.lowlevel import ParkingLot
 
 from understudy.protocols import lifecycle as events
+from understudy.protocols.base import described
 from understudy.protocols.errors import ActorStopped, Escalated, UnderstudyError, UnknownActor
 from understudy.supervision.actor import Actor
 from understudy.supervision.cell import Cell
@@ -176,7 +177,7 @@ class Supervisor(Actor):
         if child is None or self._ending or not self._cell.lives or cell.incarnation <= child.replaced:
             return
         child.replaced = cell.incarnation
-        reason = "it stopped by itself" if error is None else f"{type(error).__name__}: {error}"
+        reason = "it stopped by itself" if error is None else described(error)
         if not child.spec.kind.wanted(failed=error is not None):
             self._stop_soon(child, reason)
             return
@@ -261,9 +262,7 @@ class Supervisor(Actor):
             error = await self._start(child)
         restarting.current = None
         if error is not None:
-            child.cell.publish(
-                events.ActorFailed, error=f"{type(error).__name__}: {error}", message="on_start"
-            )
+            child.cell.publish(events.ActorFailed, error=described(error), message="on_start")
             self._down(child.cell, error, ran=False)
 
     async def _start(self, child: Supervised) -> Exception | None:

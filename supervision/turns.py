@@ -21,7 +21,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
 from understudy.protocols import Frozen, Message, lifecycle
-from understudy.protocols.base import encodable
+from understudy.protocols.base import described, encodable, text_of
 from understudy.protocols.delivery import DeliveryFailed
 from understudy.protocols.errors import (
     InvalidMessage,
@@ -108,9 +108,7 @@ class PersistentCell(JournaledCell):
             raise UnknownActor(msg)
         if receiver is not None and type(message) not in receiver.handlers:
             raise receiver.unknown_message(message)
-        encoded = encode(
-            message
-        )  # before a number is taken: what can't be encoded must leave no gap (rule D1)
+        encoded = encode(message)  # before a number is taken: a failure must leave no gap (rule D1)
         n = 0
         if receiver is None or isinstance(receiver, PersistentCell):
             box = self.outbox.box(name)
@@ -319,14 +317,14 @@ class PersistentCell(JournaledCell):
         elif not n:
             return rest
         code = error.code if isinstance(error, UnderstudyError) else "error"
-        refused = json.dumps({"code": code, "text": encodable(str(error))})
+        refused = json.dumps({"code": code, "text": text_of(error)})
         return b'%b,"refused":%b' % (rest, refused.encode())
 
     def _remember(
         self, key: tuple[str, str], ts: int, message: Message[Any], value: Any, error: BaseException | None
     ) -> None:
         if isinstance(error, Refused):
-            outcome = Remembered(key[1], ts, message.kind, None, (error.code, encodable(str(error))))
+            outcome = Remembered(key[1], ts, message.kind, None, (error.code, text_of(error)))
         else:
             outcome = Remembered(key[1], ts, message.kind, encode_reply(type(message), value), None)
         self.keys.add(key[0], outcome)
@@ -390,7 +388,7 @@ class PersistentCell(JournaledCell):
         retry = False
         if not isinstance(error, Refused):
             kind = type(message).__name__
-            self.last_failure = encodable(f"{type(error).__name__}: {error}")
+            self.last_failure = described(error)
             log.error("%s failed on %s", self, kind, exc_info=error, extra={"action": "turn_discarded"})
             self.publish(lifecycle.TurnDiscarded, error=self.last_failure, message=kind)
             if n:
@@ -418,7 +416,7 @@ class PersistentCell(JournaledCell):
         if n and not isinstance(error, Refused):
             self._tell_sender(envelope, error)
         if envelope[1] is None:
-            self.dead_letter(envelope, f"{type(error).__name__}: {error}")
+            self.dead_letter(envelope, described(error))
         self._key = key
         self.end(envelope, None, error)
 
@@ -437,7 +435,7 @@ class PersistentCell(JournaledCell):
                     actor=self.name,
                     message=type(message).__name__,
                     cause=cause.decode(),
-                    error=encodable(str(error)),
+                    error=text_of(error),
                 ),
             )
         except UnderstudyError as problem:
@@ -487,7 +485,7 @@ class PersistentCell(JournaledCell):
             await self._recover_and_start()
         except Exception as failure:  # noqa: BLE001 - the actor can't go on by itself
             if (reply := envelope[1]) is not None:
-                reply.resolve(None, OutcomeUnknown(f"{self}: the rebuild failed: {failure}"))
+                reply.resolve(None, OutcomeUnknown(f"{self}: the rebuild failed: {text_of(failure)}"))
             if not self.stands_still(failure):
                 self.fail(failure, "rebuild")
             return

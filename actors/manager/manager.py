@@ -11,7 +11,7 @@ from understudy.actors.engines import Engine, OfflineEngine
 from understudy.actors.manager import replies
 from understudy.actors.manager.desk import RunDesk
 from understudy.actors.manager.state import ManagerState, OpenInput, RunInFlight
-from understudy.protocols.base import encodable
+from understudy.protocols.base import text_of
 from understudy.protocols.conversation import (
     ConversationMessage,
     CronDueReceived,
@@ -261,7 +261,7 @@ class ManagerActor(PersistentActor[ManagerState]):
             error = f"no answer within {self._run_timeout_s:g} s"
             report = FailRun(run=request.run, attempt=request.attempt, error=error)
         except Exception as failure:  # noqa: BLE001 - whatever an engine raises is a failed attempt
-            error = encodable(str(failure)) or type(failure).__name__
+            error = text_of(failure) or type(failure).__name__
             report = FailRun(run=request.run, attempt=request.attempt, error=error)
         try:
             await self.ref.tell_async(report)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from understudy.actors.workers.state import AttemptEnded
-from understudy.protocols.base import encodable
+from understudy.protocols.base import text_of
 from understudy.protocols.errors import ActorStopped
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def carry_out(pool: ActorRef[Any], attempt: Attempt, executor: Executor) -
         with attempt.scope:
             exit_code = await executor.run(attempt)
     except Exception as error:  # noqa: BLE001 - whatever an executor raises is a failed attempt
-        reason = encodable(str(error)) or type(error).__name__
+        reason = text_of(error) or type(error).__name__
     finally:
         attempt.ended.set()
     output = await attempt.capture.close()

@@ -184,6 +184,41 @@ async def test_an_error_that_has_no_form_as_json_is_written_with_escapes(
         assert told == [] if refuse else "caf\\udce9" in told[0]
 
 
+class Mute(Exception):
+    """One that fails when asked what it says."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("mute")
+
+
+class Silence(Message[None]):
+    """Raise it, after an emit or before."""
+
+    late: bool
+
+
+class Silent(Account):
+    """Fails without a word."""
+
+    def silence(self, message: Silence) -> None:
+        if message.late:
+            self.emit(Noted(text="discarded"))
+        raise Mute
+
+
+@pytest.mark.rule("T3")
+@pytest.mark.parametrize("late", [True, False])
+async def test_an_error_without_a_text_ends_nothing_but_its_turn(tmp_path: Path, *, late: bool) -> None:
+    """An error whose own `__str__` fails used to end the whole system."""
+    async with ActorSystem(tmp_path) as system:
+        account = await system.spawn(Silent, name="a")
+        await account.ask_async(Deposit(cents=1))
+        with pytest.raises(Mute):
+            await account.ask_async(Silence(late=late))
+        assert (await account.ask_async(Read())).turns == 1
+        assert system.cell("a").status().last_failure == "Mute: its text can't be made (RuntimeError)"
+
+
 @pytest.mark.rule("D3")
 async def test_a_key_that_has_no_form_as_json_is_refused(tmp_path: Path) -> None:
     """A line with it could not be read again; nothing happens."""
