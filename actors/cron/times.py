@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,8 @@ from understudy.protocols.errors import Refused
 from understudy.protocols.schedules import ScheduleSpec
 
 FIELDS = 5
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""Later times have no date in some zone."""
 _RANDOM = re.compile(r"(?i)(^|[\s,/])[rh](\(|$|[\s,/])")
 
 
@@ -38,13 +40,15 @@ def first_due(spec: ScheduleSpec, zone: ZoneInfo, now: float) -> float:
     """When a new schedule is due first, in seconds since the epoch.
 
     Raises:
-        Refused: a bad expression, a date that never comes, a time that is past.
+        Refused: a bad expression, a date that never comes, a time that is past or beyond all calendars.
     """
     if spec.cron is not None:
         return next_due(spec.cron, zone, now)
     due = single_time(spec, zone)
     if due <= now:
         raise Refused(f"expected a time to come, got {show(due, zone)}; it is {show(now, zone)}")
+    if due >= LATEST:
+        raise Refused(f"expected a time before the year 9999, got {show(due, zone)}")
     return due
 
 
@@ -80,7 +84,10 @@ def next_runs(spec: ScheduleSpec, zone: ZoneInfo, first: float, count: int) -> t
 
 def show(moment: float, zone: ZoneInfo) -> str:
     """A time for people: `2026-11-20 15:00:00 CET`."""
-    return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    try:
+        return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    except (ValueError, OverflowError, OSError):  # no year between 1 and 9999, in this zone or in UTC
+        return f"{moment:.0f} seconds since 1970"
 
 
 def machine_zone() -> str:

@@ -79,6 +79,22 @@ def test_a_single_time_that_is_past_is_refused() -> None:
         times.first_due(spec, ZURICH, at("2026-11-20T10:00:01"))
 
 
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        ("0001-01-01T00:00:00+14:00", "expected a time to come, got -62135647200 seconds since 1970"),
+        ("9999-12-31T23:59:59-14:00", "expected a time before the year 9999, got 253402351199 seconds"),
+        ("9999-06-01T00:00:00+00:00", "expected a time before the year 9999, got 9999-06-01 02:00:00 CEST"),
+    ],
+)
+def test_a_single_time_that_has_no_date_in_every_zone_is_refused(moment: str, reason: str) -> None:
+    """Once accepted, nothing that shows all schedules would work any more."""
+    spec = ScheduleSpec(title="x", at=datetime.fromisoformat(moment), command=("true",))
+    with pytest.raises(Refused, match=reason):
+        times.first_due(spec, ZURICH, at("2026-11-20T10:00:01"))
+
+
 def test_a_single_time_without_a_zone_is_read_in_the_schedules() -> None:
     """So that `18:00` means what the wall clock shows."""
     spec = ScheduleSpec(title="x", at=datetime(2026, 11, 20, 18, 0), command=("true",))  # noqa: DTZ001
