@@ -102,7 +102,7 @@ class DisableSchedule(Message[ScheduleAccepted]):
 
 
 class RemoveSchedule(Message[ScheduleAccepted]):
-    """Raises (to who asks): `NotFound`."""
+    """Take it away for good. Raises (to who asks): `NotFound`."""
 
     id: str
 

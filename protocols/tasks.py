@@ -152,7 +152,7 @@ class CancelTask(Message[CancelAccepted]):
 
 
 class GetTask(Message[TaskView]):
-    """Raises (to who asks): `NotFound`."""
+    """Reads one. Raises (to who asks): `NotFound`."""
 
     id: str
 
