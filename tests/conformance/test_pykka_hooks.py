@@ -3,6 +3,9 @@
 The range in pyproject.toml (`pykka>=4.5,<5`) allows later versions; these tests are why it may.
 """
 
+# pyright: reportPrivateUsage=false
+# This file is about what is private.
+
 from __future__ import annotations
 
 import inspect
@@ -12,7 +15,7 @@ from typing import Any
 import pykka
 import pytest
 from pykka import messages
-from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
+from pykka.messages import _ActorStop as ActorStop
 
 import understudy
 
@@ -39,20 +42,20 @@ def test_start_makes_registers_and_then_starts_the_loop() -> None:
     order = [source.index(step) for step in ("cls(*args", "ActorRegistry.register", "_start_actor_loop()")]
     assert order == sorted(order)
     assert pykka.ActorRegistry.register.__name__ == "register"
-    assert not inspect.iscoroutinefunction(pykka.Actor._start_actor_loop)  # pyright: ignore[reportPrivateUsage]
+    assert not inspect.iscoroutinefunction(pykka.Actor._start_actor_loop)
 
 
 def test_a_message_is_dispatched_by_one_method() -> None:
     """`_handle_receive` serves proxies and stop messages for us; a failure is handed over in three parts."""
-    assert parameters(pykka.Actor._handle_receive) == ["self", "message"]  # pyright: ignore[reportPrivateUsage]
-    assert len(parameters(pykka.Actor._handle_failure)) == len(  # pyright: ignore[reportPrivateUsage]
+    assert parameters(pykka.Actor._handle_receive) == ["self", "message"]
+    assert len(parameters(pykka.Actor._handle_failure)) == len(
         ["self", "exception_type", "exception_value", "traceback"]
     )
 
 
 def test_a_failure_takes_the_actor_out_of_the_registry_and_marks_it_stopped() -> None:
     """Our cell relies on both, and undoes the second for its own clean-up."""
-    source = inspect.getsource(pykka.Actor._handle_failure)  # pyright: ignore[reportPrivateUsage]
+    source = inspect.getsource(pykka.Actor._handle_failure)
 
     assert "ActorRegistry.unregister(self.actor_ref)" in source
     assert "self.actor_stopped.set()" in source
@@ -97,5 +100,5 @@ def test_a_hook_of_a_future_stands_in_its_private_field() -> None:
     future: understudy.Future[int] = understudy.Future()
     future.set_get_hook(lambda _: 5)
 
-    assert future._get_hook is not None  # pyright: ignore[reportPrivateUsage]
+    assert future._get_hook is not None
     assert future.get(timeout=0) == 5
