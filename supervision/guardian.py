@@ -18,7 +18,7 @@ from understudy.supervision.backoff import Backoff
 from understudy.supervision.restart_window import RestartWindow
 
 if TYPE_CHECKING:
-    from understudy.supervision.cell import Cell
+    from understudy.supervision.living import LivingCell
     from understudy.supervision.system import ActorSystem
 
 INTENSITY = 10
@@ -30,19 +30,19 @@ BACKOFF = Backoff(initial_s=0.005, cap_s=1.0)
 class Supervising(Protocol):
     """What a cell tells its parent; plain calls on the loop's thread that must not block."""
 
-    def child_failed(self, cell: Cell, error: BaseException) -> None:
+    def child_failed(self, cell: LivingCell, error: BaseException) -> None:
         """The child has failed and is suspended: restart it, or stop it."""
         ...
 
-    def child_stops(self, cell: Cell) -> bool:
+    def child_stops(self, cell: LivingCell) -> bool:
         """The child was asked to stop by a message. True: keep its cell, it will be started again."""
         ...
 
-    def child_stopped(self, cell: Cell) -> None:
+    def child_stopped(self, cell: LivingCell) -> None:
         """The child that `child_stops` said True to has stopped and is suspended."""
         ...
 
-    def child_gone(self, cell: Cell) -> None:
+    def child_gone(self, cell: LivingCell) -> None:
         """The child's cell is gone for good."""
         ...
 
@@ -83,7 +83,7 @@ class Guardian:
 
     def __init__(self, system: ActorSystem) -> None:
         self._system = system
-        self._fallen: dict[Cell, Fallen] = {}
+        self._fallen: dict[LivingCell, Fallen] = {}
         self._given_up: dict[str, events.Halt] = {}
 
     @property
@@ -95,28 +95,28 @@ class Guardian:
         """Children that failed too often and are gone, until somebody spawns one of that name."""
         return tuple(halt for name, halt in self._given_up.items() if self._system.find(name) is None)
 
-    def child_failed(self, cell: Cell, error: BaseException) -> None:
+    def child_failed(self, cell: LivingCell, error: BaseException) -> None:
         """Restart the child after a wait, unless that was too often."""
         self._failed(cell, error, ran=True)
 
-    def child_stops(self, cell: Cell) -> bool:
+    def child_stops(self, cell: LivingCell) -> bool:
         """A stop is a stop here: the children are transient."""
         del cell
         return False
 
-    def child_stopped(self, cell: Cell) -> None:
+    def child_stopped(self, cell: LivingCell) -> None:
         """Never: `child_stops` says no."""
 
-    def child_gone(self, cell: Cell) -> None:
+    def child_gone(self, cell: LivingCell) -> None:
         """Forget its restarts."""
         self._fallen.pop(cell, None)
 
-    def start_failed(self, cell: Cell, error: BaseException) -> None:
+    def start_failed(self, cell: LivingCell, error: BaseException) -> None:
         """A spawn failed: the cell is gone, unless its journal has to be looked at first."""
-        if cell.phase not in ("blocked", "halted"):
+        if not cell.left_alone:
             cell.closed(f"the start failed: {error!r}")
 
-    def _failed(self, cell: Cell, error: BaseException, *, ran: bool) -> None:
+    def _failed(self, cell: LivingCell, error: BaseException, *, ran: bool) -> None:
         now = self._system.clock.monotonic()
         fallen = self._fallen.setdefault(cell, Fallen(RestartWindow(INTENSITY, PERIOD_S)))
         fallen.window = fallen.window.add(now)
@@ -136,7 +136,7 @@ class Guardian:
         cell.publish(events.ActorRestarting, reason=repr(error), restarts=cell.restarts + 1, delay_s=delay_s)
         self._system.scheduler.start_soon(self._restart, cell, fallen, delay_s)
 
-    async def _restart(self, cell: Cell, fallen: Fallen, delay_s: float) -> None:
+    async def _restart(self, cell: LivingCell, fallen: Fallen, delay_s: float) -> None:
         await trio.sleep(delay_s)
         if cell.stop_reason is not None:  # stopped while it waited
             return
@@ -144,9 +144,9 @@ class Guardian:
         try:
             await cell.restart()
         except Exception as error:  # noqa: BLE001 - a failing start is a failure (RT-6)
-            if cell.stop_reason is None and cell.phase not in ("blocked", "halted"):
+            if cell.stop_reason is None and not cell.left_alone:
                 cell.publish(events.ActorFailed, error=described(error), message="on_start")
                 self._failed(cell, error, ran=False)
 
-    async def _give_up(self, cell: Cell, reason: str) -> None:
+    async def _give_up(self, cell: LivingCell, reason: str) -> None:
         await cell.stop(reason, self._system.settings.stop_timeout_s)

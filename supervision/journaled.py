@@ -315,9 +315,7 @@ class JournaledCell(Cell):
         self.inbox.extend(kept)
         for envelope in refused:
             self.refuse(envelope)
-        room, self.room = self.room, None
-        for waiter in room or ():
-            waiter.resolve(None)
+        self.let_in()
 
     def _release_unknown(self, problem: Exception) -> None:
         """Whoever waits for a turn that is not durable learns that its outcome is unknown (rule D3)."""

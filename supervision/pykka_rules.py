@@ -11,23 +11,21 @@ import inspect
 import logging
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pykka import ActorRegistry
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
 from understudy.protocols.errors import ActorStopped
-from understudy.supervision.cell import Cell, call_hook
+from understudy.supervision.cell import Cell
+from understudy.supervision.living import call_hook
 from understudy.supervision.scheduler import PAUSED, STOPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
-
     from understudy.supervision.actor import Actor
     from understudy.supervision.mailbox import Envelope
+    from understudy.supervision.scheduled import Rest
     from understudy.supervision.system import ActorSystem
-
-    Rest = Coroutine[Any, Any, None]
 
 log = logging.getLogger("pykka")  # pykka's own logger: its messages are part of its contract
 
@@ -115,10 +113,6 @@ class PykkaCell(Cell):
         if (reply := envelope[1]) is not None:
             reply.resolve(value)
         return None
-
-    async def finish_async(self, coroutine: Awaitable[Any], envelope: Envelope) -> None:
-        """As for every actor; a `BaseException` that is not trio's follows pykka's rule."""
-        await super().finish_async(coroutine, envelope)
 
     def failed(self, envelope: Envelope, error: Exception) -> None:
         """An ask's error goes to the caller, a tell's ends the actor."""

@@ -33,9 +33,9 @@ from understudy.supervision.wakeup import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
 
-    from understudy.supervision.cell import Cell
     from understudy.supervision.futures import TaskReply
     from understudy.supervision.mailbox import Envelope
+    from understudy.supervision.scheduled import ScheduledCell
 
 Ts = TypeVarTuple("Ts")
 
@@ -60,15 +60,15 @@ class Scheduler:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.nursery = nursery
         self.ident = get_ident()
-        self.queue: deque[Cell] = deque()
+        self.queue: deque[ScheduledCell] = deque()
         self.slice_end = 0.0
         self.spent = 0
         self.leader: object = None
         self.context = contextvars.copy_context()
         self.closed = False
-        self._rests: deque[tuple[Cell, Coroutine[Any, Any, None]]] = deque()
+        self._rests: deque[tuple[ScheduledCell, Coroutine[Any, Any, None]]] = deque()
         self._idle: list[trio.lowlevel.Task] = []
-        self._intake: deque[tuple[Cell, Envelope] | tuple[None, Callable[[], object]]] = deque()
+        self._intake: deque[tuple[ScheduledCell, Envelope] | tuple[None, Callable[[], object]]] = deque()
         self._intake_lock = threading.Lock()
         self._woken = False
         self._wakeup = Wakeup()
@@ -94,7 +94,7 @@ class Scheduler:
 
     # -- the loop's side
 
-    def ready(self, cell: Cell) -> None:
+    def ready(self, cell: ScheduledCell) -> None:
         """Put an idle or paused cell into the run queue."""
         cell.state = QUEUED
         self.queue.append(cell)
@@ -187,7 +187,7 @@ class Scheduler:
             await wait_task_rescheduled(abort)
 
     @types.coroutine
-    def _drive(self, cell: Cell, rest: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    def _drive(self, cell: ScheduledCell, rest: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
         """Run the rest of an async turn in this pump; when it really suspends, hand over the lead.
 
         The turn has a context of its own (rule T7), and `cell.live` is true only while it steps:
@@ -217,7 +217,7 @@ class Scheduler:
 
     # -- the side of other threads
 
-    def post(self, cell: Cell, envelope: Envelope) -> None:
+    def post(self, cell: ScheduledCell, envelope: Envelope) -> None:
         """From any thread: put an envelope into a cell's mailbox.
 
         Raises:

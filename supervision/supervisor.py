@@ -16,17 +16,17 @@ from understudy.protocols import lifecycle as events
 from understudy.protocols.base import described
 from understudy.protocols.errors import ActorStopped, Escalated, UnderstudyError, UnknownActor
 from understudy.supervision.actor import Actor
-from understudy.supervision.cell import Cell
 from understudy.supervision.child_spec import ChildSpec
 from understudy.supervision.restart_window import RestartWindow
 from understudy.supervision.restarting import Restarting
 from understudy.supervision.strategy import Restart, Strategy
-from understudy.supervision.supervisor_cell import LEFT_ALONE, Supervised, SupervisorCell
+from understudy.supervision.supervisor_cell import Supervised, SupervisorCell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from understudy.supervision.guardian import Parent
+    from understudy.supervision.living import LivingCell
     from understudy.supervision.reference import ActorRef
     from understudy.supervision.system import ActorSystem
 
@@ -124,7 +124,7 @@ class Supervisor(Actor):
         try:
             await child.start()
         except BaseException as error:
-            if child.cell.phase not in LEFT_ALONE:
+            if not child.cell.left_alone:
                 self._stop_soon(child, f"the start failed: {error!r}")
             raise
         return child.cell.ref
@@ -150,20 +150,20 @@ class Supervisor(Actor):
 
     # -- what cells tell their parent; plain calls on the loop
 
-    def child_failed(self, cell: Cell, error: BaseException) -> None:
+    def child_failed(self, cell: LivingCell, error: BaseException) -> None:
         """The child has failed and is suspended."""
         self._down(cell, error, ran=True)
 
-    def child_stops(self, cell: Cell) -> bool:
+    def child_stops(self, cell: LivingCell) -> bool:
         """Whether a child that was asked to stop is started again afterwards: a permanent one."""
         child = self._cell.children.get(cell.name)
         return child is not None and child.spec.kind is Restart.PERMANENT
 
-    def child_stopped(self, cell: Cell) -> None:
+    def child_stopped(self, cell: LivingCell) -> None:
         """A permanent child has stopped by itself and is suspended."""
         self._down(cell, None, ran=True)
 
-    def child_gone(self, cell: Cell) -> None:
+    def child_gone(self, cell: LivingCell) -> None:
         """The child has stopped for good."""
         child = self._cell.children.get(cell.name)
         if child is not None and child.cell is cell:
@@ -171,7 +171,7 @@ class Supervisor(Actor):
 
     # -- decisions
 
-    def _down(self, cell: Cell, error: BaseException | None, *, ran: bool) -> None:
+    def _down(self, cell: LivingCell, error: BaseException | None, *, ran: bool) -> None:
         """A child's incarnation has ended: by `error`, or by itself; while it ran, or at its start."""
         child = self._cell.children.get(cell.name)
         if child is None or self._ending or not self._cell.lives or cell.incarnation <= child.replaced:
@@ -245,7 +245,7 @@ class Supervisor(Actor):
         for child in reversed(tuple(restarting.waiting)):
             if restarting.preempted:
                 return
-            if child.cell.lives and child.cell.phase not in LEFT_ALONE:
+            if child.cell.lives and not child.cell.left_alone:
                 await self._end(child, restarting.reason)
 
     async def _end(self, child: Supervised, reason: str) -> None:
@@ -258,7 +258,7 @@ class Supervisor(Actor):
     async def _start_next(self, restarting: Restarting) -> None:
         child = restarting.current = restarting.waiting.pop(0)
         error = None
-        if not child.gone and child.cell.phase not in LEFT_ALONE:
+        if not child.gone and not child.cell.left_alone:
             error = await self._start(child)
         restarting.current = None
         if error is not None:
@@ -269,7 +269,7 @@ class Supervisor(Actor):
         try:
             await child.start()
         except Exception as error:  # noqa: BLE001 - a failing start is a failure (RT-6)
-            return None if child.gone or child.cell.phase in LEFT_ALONE else error
+            return None if child.gone or child.cell.left_alone else error
         return None
 
     async def end_children(self, reason: str) -> None:
@@ -292,7 +292,7 @@ class Supervisor(Actor):
         for each in self._restarting:
             each.preempt()
 
-    def _escalate(self, cell: Cell, reason: str, error: BaseException | None) -> None:
+    def _escalate(self, cell: LivingCell, reason: str, error: BaseException | None) -> None:
         self._preempt_all()
         window = f"more than {self.intensity} restarts within {self.period_s:g} s"
         escalated = Escalated(f"{self}: {window}, the last one of {cell}: {reason}")

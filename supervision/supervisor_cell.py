@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pykka.messages import ProxyCall
 
-from understudy.supervision.cell import ABANDON_S, Cell
+from understudy.supervision.cell import Cell
+from understudy.supervision.living import ABANDON_S
 from understudy.supervision.scheduler import STOPPED
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from understudy.supervision.guardian import Parent
     from understudy.supervision.mailbox import Envelope
     from understudy.supervision.system import ActorSystem
-
-LEFT_ALONE = frozenset({"blocked", "halted"})
-"""Phases of an actor whose journal needs a person: not failed, and not restarted (rules J4, J5)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from understudy.supervision.actor import Actor
     from understudy.supervision.guardian import Parent
     from understudy.supervision.in_thread import ThreadedSystem
+    from understudy.supervision.living import LivingCell
 
     JournalWatcher = Callable[[str, int, bytes], None]
 
@@ -97,7 +98,7 @@ class ActorSystem:
         self.observed = True
         self.stopping = False
         self._cells: dict[str, Cell] = {}
-        self._started: dict[Cell, None] = {}
+        self._started: dict[LivingCell, None] = {}
         self._unnamed = 0
         self._guardian = Guardian(self)
         self._stack = AsyncExitStack()
@@ -236,7 +237,7 @@ class ActorSystem:
         """Take on an actor started with pykka's `start()`, to be stopped with the system."""
         self._started[cell] = None
 
-    def forget(self, cell: Cell) -> None:
+    def forget(self, cell: LivingCell) -> None:
         """A cell has stopped: its name is free."""
         if self._cells.get(cell.name) is cell:
             del self._cells[cell.name]

@@ -34,25 +34,24 @@ from understudy.protocols.errors import (
     UnderstudyError,
     UnknownActor,
 )
-from understudy.supervision.cell import call_hook
 from understudy.supervision.journaled import NO_SENDS, JournaledCell, Sent
 from understudy.supervision.keys import Remembered, decode_reply, encode, encode_reply, hash_of
+from understudy.supervision.living import call_hook
 from understudy.supervision.outbox import Waiting, sender_of
 from understudy.supervision.recovery import recover, send_again
 from understudy.supervision.scheduler import BATCH, BUSY, PAUSED, SLICE
 from understudy.supervision.timers import Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from understudy.supervision.futures import TaskReply
     from understudy.supervision.guardian import Parent
     from understudy.supervision.mailbox import Envelope
     from understudy.supervision.persistent import PersistentActor
     from understudy.supervision.reference import ActorRef
+    from understudy.supervision.scheduled import Rest
     from understudy.supervision.system import ActorSystem
-
-    Rest = Coroutine[Any, Any, None]
 
 log = logging.getLogger("understudy.turn")
 
@@ -480,7 +479,7 @@ class PersistentCell(JournaledCell):
             self.end_incarnation()
             self.phase = "recovering"
             self.incarnation += 1
-            self.actor = self.actor_class._make(self)  # pyright: ignore[reportPrivateUsage]
+            self.actor = self.make_actor()
             self.lives = True
             await self._recover_and_start()
         except Exception as failure:  # noqa: BLE001 - the actor can't go on by itself
