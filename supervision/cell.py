@@ -15,7 +15,8 @@ from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPriv
 
 from understudy.protocols import lifecycle as events
 from understudy.protocols.base import text_of
-from understudy.protocols.errors import OutcomeUnknown, Refused, UnknownMessage
+from understudy.protocols.errors import InvalidMessage, OutcomeUnknown, Refused, UnknownMessage
+from understudy.supervision.handlers import flaw_of
 from understudy.supervision.living import LivingCell, TurnCancelled
 from understudy.supervision.reference import ActorRef, current_turn, turn_chain
 from understudy.supervision.scheduler import BATCH, BUSY, SLICE, STOPPED
@@ -180,8 +181,23 @@ class Cell(LivingCell):
         self.inbox.appendleft((timer.message, None, "", 0, b"timer/" + timer.name.encode(), None))
         return None
 
+    def blame(self, envelope: Envelope, error: Exception) -> Exception:
+        """`error`, or `InvalidMessage` when the handler failed on a message that never was valid (RT-4).
+
+        Looked at only now: who makes a message is checked, and checking it again for each turn would
+        cost more than the turn. What is left are `model_construct` and `model_copy(update=...)`.
+        """
+        if isinstance(error, Refused) or (flaw := flaw_of(envelope[0])) is None:
+            return error
+        invalid = InvalidMessage(f"{self}: {type(envelope[0]).__name__} is not valid: {flaw}")
+        invalid.__cause__ = error
+        if envelope[1] is not None:  # who only told has its dead letter from the refusal
+            self.dead_letter(envelope, str(invalid))
+        return invalid
+
     def failed(self, envelope: Envelope, error: Exception) -> None:
         """A turn failed. `Refused` is an answer; anything else is a failure for the supervisor."""
+        error = self.blame(envelope, error)
         reply = envelope[1]
         if reply is not None:
             reply.resolve(None, error)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 import types
 import typing
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from understudy.protocols import Event, Message
 
@@ -105,3 +109,38 @@ def _evaluate(annotation: str, function: types.FunctionType, cls: type) -> objec
                 return eval(annotation, frame.f_globals, dict(frame.f_locals))  # noqa: S307
         frame = frame.f_back
     return None
+
+
+def flaw_of(message: object) -> str | None:
+    """What is wrong with a message that went round its own checks; None when nothing is.
+
+    Fields that hold their defaults are passed over, as pydantic does when it makes one.
+    """
+    if not isinstance(message, Message):
+        return None
+    made = typing.cast("Message[Any]", message)
+    for name in type(made).model_fields:
+        if name not in made.__dict__:
+            return f"expected the field {name!r}, got none"
+        if name in made.model_fields_set and not _fits(made, name):
+            value = reprlib.repr(made.__dict__[name])
+            return f"expected the field {name!r} as {made.kind} declares it, got {value}"
+    return None
+
+
+def _fits(message: Message[Any], name: str) -> bool:
+    """Whether a field's value is of its declared type.
+
+    By what writes it: what reads it may turn one type into another, and then refuse what it made itself.
+    """
+    if message.__dict__[name] is None:  # is written for any type
+        try:
+            message.__pydantic_validator__.validate_python({name: None}, by_name=True)
+        except ValidationError as error:
+            return all(each["loc"][:1] != (name,) for each in error.errors())
+        return True
+    try:
+        message.__pydantic_serializer__.to_python(message, include={name}, warnings="error")
+    except PydanticSerializationError:
+        return False
+    return True

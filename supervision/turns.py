@@ -378,6 +378,8 @@ class PersistentCell(JournaledCell):
     def failed(self, envelope: Envelope, error: Exception) -> None:
         """A turn failed: before an emit nothing changed, later it is discarded (rules T3, T5)."""
         message, reply, sender, n = envelope[:4]
+        if not n:  # a durable one is tried again, and then its sender is told (rule T5)
+            error = self.blame(envelope, error)
         key = self._key if isinstance(error, Refused) else None
         touched = self._drop_turn()
         if self.problem is not None or self.stop_reason is not None:

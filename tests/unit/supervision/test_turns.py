@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonlines
 import pytest
@@ -33,10 +33,12 @@ from tests.unit.supervision.bank import (
     until_reads,
 )
 from understudy import (
+    Actor,
     ActorSystem,
     AskCycle,
     Event,
     Frozen,
+    InvalidMessage,
     Message,
     OutcomeUnknown,
     PersistentActor,
@@ -47,7 +49,7 @@ from understudy import (
     UnknownActor,
     UnknownMessage,
 )
-from understudy.protocols.lifecycle import DeadLetter, LifecycleEvent, TurnDiscarded
+from understudy.protocols.lifecycle import ActorFailed, DeadLetter, LifecycleEvent, TurnDiscarded
 from understudy.supervision.files import Files
 from understudy.supervision.turns import PersistentCell
 
@@ -537,6 +539,57 @@ async def test_bad_messages_are_refused_by_name_and_the_actor_lives_on(tmp_path:
         account.tell(Stranger())
         assert await account.ask_async(Deposit(cents=1)) == Balance(cents=1, turns=1)
         assert [event.message for event in seen if isinstance(event, DeadLetter)] == ["Stranger", "Stranger"]
+
+
+@pytest.mark.req("RT-4")
+@pytest.mark.parametrize("persistent", [True, False])
+async def test_a_message_that_went_round_its_checks_is_refused_with_actor_type_and_field(
+    tmp_path: Path, *, persistent: bool
+) -> None:
+    """To the sender and to the dead letters; what it broke on is no failure of the actor, which lives on."""
+    made, copied = Deposit.model_construct(cents="ten"), Deposit(cents=1).model_copy(update={"cents": None})
+    async with ActorSystem(tmp_path) as system:
+        seen = watch(system)
+        actor = await system.spawn(Account if persistent else Purse, name="a")
+        for message, got in ((made, "'ten'"), (copied, "None"), (Deposit.model_construct(), "none")):
+            with pytest.raises(InvalidMessage, match=rf"\(a\): Deposit is not valid: .*'cents'.*got {got}"):
+                await actor.ask_async(message)
+        if persistent:
+            with pytest.raises(InvalidMessage, match="'cents'"):
+                await actor.ask_async(made, key="k")
+        actor.tell(made)
+        assert await actor.ask_async(Deposit(cents=1)) == Balance(cents=1, turns=persistent)
+        letters = [event.message for event in seen if isinstance(event, DeadLetter)]
+        assert letters == ["Deposit"] * (5 if persistent else 4)
+        assert not [event for event in seen if isinstance(event, ActorFailed)]
+
+
+async def test_an_error_that_has_nothing_to_do_with_the_message_is_not_blamed_on_it(tmp_path: Path) -> None:
+    """A default that pydantic did not check is no flaw of who made the message."""
+
+    class Odd(Message[None]):
+        share: float = cast("float", "unchecked")
+
+    class Clumsy(Actor):
+        def odd(self, message: Odd) -> None:
+            raise RuntimeError(message.share)
+
+    async with ActorSystem(tmp_path) as system:
+        clumsy = await system.spawn(Clumsy, name="clumsy")
+        with pytest.raises(RuntimeError, match="unchecked"):
+            await clumsy.ask_async(Odd())
+
+
+class Purse(Actor):
+    """Deposits in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cents = 0
+
+    def deposit(self, message: Deposit) -> Balance:
+        self.cents += message.cents
+        return Balance(cents=self.cents)
 
 
 async def test_a_persistent_actor_needs_a_home_and_a_state(tmp_path: Path) -> None:
