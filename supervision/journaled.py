@@ -306,7 +306,9 @@ class JournaledCell(Cell):
         self.open = False
         if self.state not in (BUSY, QUEUED):
             self.state = PAUSED
-        self.lines, self._unsynced = [], deque()
+        self.lines = []
+        if phase == "halted":  # a blocked actor's lines still become durable, and readers are told of them
+            self._unsynced = deque()
         self._release_unknown(problem)
         self.cancel_turn()
         kept = [envelope for envelope in self.inbox if envelope[1] is None]

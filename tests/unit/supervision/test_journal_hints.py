@@ -9,8 +9,9 @@ import pytest
 import trio
 from pydantic import BaseModel
 
-from understudy import ActorSystem, Event, Message, PersistentActor
+from understudy import ActorSystem, Event, JournalDamaged, Message, PersistentActor
 from understudy.supervision.files import Files
+from understudy.supervision.turns import PersistentCell
 
 
 class Add(Message[None]):
@@ -66,3 +67,26 @@ async def test_who_subscribes_while_a_line_is_being_synced_hears_of_it(tmp_path:
             files.go.set()
             await counter.ask_async(Add(), timeout_s=5)
     assert heard[0] == 1
+
+
+@pytest.mark.req("PJ-2")
+@pytest.mark.rule("P2")
+async def test_lines_that_become_durable_after_the_actor_was_blocked_are_told(tmp_path: Path) -> None:
+    """Else whoever waits for the read model to be level with the watermark waits in vain."""
+    files = HeldFiles()
+    files.go.set()
+    heard: list[int] = []
+    with trio.fail_after(5):
+        async with ActorSystem(tmp_path, files=files) as system:
+            counter = await system.spawn(Counter, name="counter")
+            system.subscribe_journals(lambda name, seq, lines: heard.append(seq))
+            files.reached.clear()
+            files.go.clear()
+            counter.tell(Add())
+            await trio.to_thread.run_sync(files.reached.wait, 5)
+            cell = system.cell("counter")
+            assert isinstance(cell, PersistentCell)
+            cell.block(JournalDamaged("a file", 1, 0, "a reason"))
+            files.go.set()
+            await cell.journal.settled()
+            assert heard == [cell.watermark] == [1]
