@@ -162,7 +162,7 @@ class JournaledCell(Cell):
         if not self.lines:
             return
         data = b"".join(self.lines)
-        self.journal.append(data, self.seq, len(self.lines))
+        self.journal.append(data, self.seq)
         self.lines = []
         # Kept also when nobody watches: who subscribes before it is durable must hear of it then.
         self._unsynced.append((self.seq, data if self.system.journal_watched else b""))

@@ -92,14 +92,18 @@ class LivingCell(ScheduledCell):
         log.error("%s failed on %s", self, message, exc_info=error, extra={"action": "actor_failed"})
         self.publish(events.ActorFailed, error=self.last_failure, message=message)
         self.suspend()
-        try:
-            self.actor.on_failure(type(error), error, error.__traceback__)
-        except Exception:
-            log.exception("on_failure of %s failed", self, extra={"action": "hook_failed"})
+        self.run_on_failure(error)
         self.end_incarnation()
         # Nobody restarts what is about to stop: the signal to do so waits already.
         if self.stop_reason is None and (supervisor := self.supervisor()) is not None:
             supervisor.child_failed(self, error)
+
+    def run_on_failure(self, error: BaseException) -> None:
+        """Call the hook; its own failure is logged and changes nothing."""
+        try:
+            self.actor.on_failure(type(error), error, error.__traceback__)
+        except Exception:
+            log.exception("on_failure of %s failed", self, extra={"action": "hook_failed"})
 
     def suspend(self) -> None:
         """Take no more messages until `start` or `restart`; the mailbox is kept."""

@@ -131,7 +131,7 @@ class _Replay:
         last_of, expected = self._last_of, chunk.first_seq
         for index, line in enumerate(lines):
             if line["seq"] != expected:
-                raise self._cell.journal.damaged(chunk, index, f"expected seq {expected}, got {line['seq']}")
+                raise chunk.damaged(index, f"expected seq {expected}, got {line['seq']}")
             for event in line["events"]:
                 data = event["data"]
                 handlers[type(data)][2](actor, data)
@@ -194,8 +194,8 @@ class _Replay:
         for index, line in enumerate(chunk.lines):
             reason = records.explain(line)
             if reason is not None:
-                return self._cell.journal.damaged(chunk, index, reason)
-        return self._cell.journal.damaged(chunk, 0, "the lines can't be decoded")
+                return chunk.damaged(index, reason)
+        return chunk.damaged(0, "the lines can't be decoded")
 
 
 def snapshot_body(cell: JournaledCell) -> bytes:

@@ -477,7 +477,7 @@ class PersistentCell(JournaledCell):
     ) -> None:
         """A new incarnation from the journal, by the code of recovery (rule T3)."""
         try:
-            await self._hook_failure(error)
+            self.run_on_failure(error)
             self.end_incarnation()
             self.phase = "recovering"
             self.incarnation += 1
@@ -494,12 +494,6 @@ class PersistentCell(JournaledCell):
         if self.stop_reason is None:
             self._settle(envelope, error, key, retry=retry)
         self.flush_lines()
-
-    async def _hook_failure(self, error: Exception) -> None:
-        try:
-            self.actor.on_failure(type(error), error, error.__traceback__)
-        except Exception:
-            log.exception("on_failure of %s failed", self, extra={"action": "hook_failed"})
 
     # -- life
 

@@ -137,12 +137,11 @@ class Journal:
         self._settled: trio.Event | None = None
         self._suspect = False
 
-    def append(self, data: bytes, last_seq: int, lines: int) -> None:
-        """Queue `lines` whole sealed lines, the last of which has `last_seq`. Never waits.
+    def append(self, data: bytes, last_seq: int) -> None:
+        """Queue whole sealed lines, the last of which has `last_seq`. Never waits.
 
         They are durable when the watermark reaches `last_seq`; after a problem they are dropped.
         """
-        del lines
         if self.problem is None:
             self._appended = last_seq
             self._put((self._output, data, last_seq))
@@ -217,10 +216,6 @@ class Journal:
                 self.name, self.torn.size, self.torn.offset, self.torn.file, self.torn.kept,
                 extra={"action": "torn_tail_cut", "journal": self.name, "file": str(self.torn.kept)},
             )  # fmt: skip
-
-    def damaged(self, chunk: Chunk, index: int, reason: str) -> JournalDamaged:
-        """The error for line `index` of `chunk`, when the caller can't decode it or its seq is wrong."""
-        return chunk.damaged(index, reason)
 
     def publish_snapshot(self, seq: int, body: bytes) -> None:
         """Queue a snapshot of the state as of `seq`, which was appended before (rule J6). Never waits.

@@ -94,7 +94,7 @@ async def append(journal: Journal, lines: list[bytes], last_seq: int) -> None:
     Raises:
         OSError: the journal's problem.
     """
-    journal.append(b"".join(lines), last_seq, len(lines))
+    journal.append(b"".join(lines), last_seq)
     with trio.fail_after(_CLOSE_S):
         await journal.settled()
     if journal.problem is not None:

@@ -129,7 +129,7 @@ def appends(chunks: Sequence[bytes], batches: list[int]) -> Callable[[], float]:
                     room = trio.Event()
                     await room.wait()
             last += CHUNK
-            journal.append(chunk, last, CHUNK)
+            journal.append(chunk, last)
         await journal.settled()
         took = time.perf_counter() - started
         expect(last, journal.watermark)

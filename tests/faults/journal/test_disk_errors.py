@@ -40,7 +40,7 @@ async def test_after_a_failed_operation_the_file_is_never_appended_to_again(
         files.fail(operation)
         with pytest.raises(OSError, match="Input/output error"):
             await append(journal, make_lines(3, 4), 4)
-        journal.append(make_line(5), 5, 1)  # a no-op
+        journal.append(make_line(5), 5)  # a no-op
         await journal.settled()
         assert (journal.watermark, problems) == (2, [journal.problem])
         changes = len(files.operations)
@@ -211,7 +211,7 @@ async def test_one_journal_that_fails_does_not_hold_up_the_others(tmp_path: Path
             await append(journal, [make_line(1)], 1)
         files.fail("fdatasync", after=2)
         for journal in many:
-            journal.append(make_line(2), 2, 1)
+            journal.append(make_line(2), 2)
         for journal in many:
             with trio.fail_after(5):
                 await journal.settled()

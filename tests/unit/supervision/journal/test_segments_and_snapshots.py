@@ -97,7 +97,7 @@ async def test_chunk_names_file_line_and_offset_of_what_the_caller_refuses(tmp_p
             assert chunk.first_seq == seq + 1
             last = len(chunk.lines) - 1
             seq += len(chunk.lines)
-            error = journal.damaged(chunk, last, "no")
+            error = chunk.damaged(last, "no")
             assert (error.file, error.line, error.offset) == (str(path), seq, sum(map(len, lines[: seq - 1])))
         assert seq == 3000
 
@@ -142,7 +142,7 @@ async def test_snapshot_beyond_the_watermark_is_not_published(tmp_path: Path) ->
         journal = journals.open("a")
         await append(journal, make_lines(1, 2), 2)
         files.fail("fdatasync")
-        journal.append(make_line(3), 3, 1)
+        journal.append(make_line(3), 3)
         journal.publish_snapshot(3, b"{}")
         await journal.settled()
         await journal.reopen()

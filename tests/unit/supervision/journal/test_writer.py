@@ -77,11 +77,11 @@ async def test_watermark_waits_for_the_sync_and_what_came_meanwhile_is_one_batch
         journal = journals.open("a")
         told: list[int] = []
         journal.on_durable = told.append
-        journal.append(make_line(1), 1, 1)
+        journal.append(make_line(1), 1)
         await gate.wait()
         assert (journal.watermark, told) == (0, [])
         for seq in range(2, 50):
-            journal.append(make_line(seq), seq, 1)
+            journal.append(make_line(seq), seq)
         gate.opened.set()
         with trio.fail_after(5):
             await journal.settled()
@@ -98,10 +98,10 @@ async def test_batch_of_many_journals_is_told_with_one_post(tmp_path: Path) -> N
     posts: list[Callable[[], None]] = []
     journals = Journals(tmp_path, files, posts.append, SmallSettings(open_files=100, sync_threads=4))
     many = [journals.open(f"a{number}") for number in range(20)]
-    many[0].append(make_line(1), 1, 1)
+    many[0].append(make_line(1), 1)
     await gate.wait()
     for journal in many[1:]:
-        journal.append(make_line(1), 1, 1)
+        journal.append(make_line(1), 1)
     gate.opened.set()
     assert await trio.to_thread.run_sync(journals.close, 5.0)
     assert len(posts) == 2
@@ -118,7 +118,7 @@ async def test_open_files_are_bounded_and_every_journal_still_writes(tmp_path: P
         many = [journals.open(f"a{number}") for number in range(40)]
         for seq in (1, 2):
             for journal in many:
-                journal.append(make_line(seq), seq, 1)
+                journal.append(make_line(seq), seq)
             for journal in many:
                 await append(journal, [], seq)
         assert files.most <= 8
@@ -134,7 +134,7 @@ async def test_close_makes_durable_what_was_appended(tmp_path: Path) -> None:
     async with open_journals(tmp_path, files) as journals:
         journal = journals.open("a")
         for seq in range(1, 101):
-            journal.append(make_line(seq), seq, 1)
+            journal.append(make_line(seq), seq)
     files.power_failure()
     async with open_journals(tmp_path, files) as journals:
         assert read(journals.open("a")) == make_lines(1, 100)
@@ -146,7 +146,7 @@ async def test_close_gives_up_at_its_deadline_when_the_disk_hangs(tmp_path: Path
     files = FaultyFiles(tmp_path)
     gate = Gate(files)
     journals = Journals(tmp_path, files, lambda call: call(), SmallSettings())
-    journals.open("a").append(make_line(1), 1, 1)
+    journals.open("a").append(make_line(1), 1)
     await gate.wait()
     assert not journals.close(0.01)
     gate.opened.set()
