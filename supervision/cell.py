@@ -154,6 +154,10 @@ class Cell(LivingCell):
             reply.resolve(value)
         return None
 
+    def takes(self, kind: type) -> bool:
+        """Whether a message of this type has a handler, or an `on_receive` that takes all."""
+        return kind in self.handlers or self.actor_class.on_receive is not pykka.Actor.on_receive
+
     def reject(self, envelope: Envelope) -> None:
         """Refuse a message that the actor does not know (RT-4): to the sender, and to dead letters."""
         error = self.unknown_message(envelope[0])

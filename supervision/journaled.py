@@ -287,7 +287,10 @@ class JournaledCell(Cell):
         if self.state == STOPPED or self.problem is not None:
             return
         text = f"{type(error).__name__}: {error}"
-        advice = f"check the disk under {self.journal.folder}, then `understudy resume {self.name}`"
+        advice = (
+            f"check the disk under {self.journal.folder}, then `understudy resume {self.name}`, "
+            f"or `await system.resume({self.name!r})` in a program of your own"
+        )
         self._stand_still("halted", ActorHalted(f"{self} is halted: {text}; {advice}"), text, advice)
         self.publish(lifecycle.ActorHalted, error=text, advice=advice)
         every_s = self.system.settings.resume_every_s

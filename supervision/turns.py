@@ -105,7 +105,7 @@ class PersistentCell(JournaledCell):
             kind = type(message).__name__
             msg = f"{self}: expected an actor for {kind}, got {name!r}, which neither runs nor is in the home"
             raise UnknownActor(msg)
-        if receiver is not None and type(message) not in receiver.handlers:
+        if receiver is not None and not receiver.takes(type(message)):
             raise receiver.unknown_message(message)
         encoded = encode(message)  # before a number is taken: a failure must leave no gap (rule D1)
         n = 0

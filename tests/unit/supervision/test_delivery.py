@@ -35,6 +35,7 @@ from understudy import (
 from understudy.supervision.files import Files
 from understudy.supervision.journal.repair import repair_journal
 from understudy.supervision.keys import KeyWindow, Remembered
+from understudy.supervision.testing.probe import Probe, Recorder
 from understudy.supervision.turns import PersistentCell
 
 
@@ -133,6 +134,18 @@ async def test_a_send_to_an_actor_without_a_journal_is_at_most_once(tmp_path: Pa
         await system.spawn(Account, name="a")
         await trio.testing.wait_all_tasks_blocked()
     assert heard == [2]
+
+
+@pytest.mark.rule("D2")
+async def test_a_receiver_that_takes_everything_takes_what_a_turn_sends(tmp_path: Path) -> None:
+    """An actor with an `on_receive` of its own need not declare each message."""
+    recorder = Recorder()
+    async with ActorSystem(tmp_path) as system:
+        payer = await system.spawn(Account, name="a")
+        await system.spawn(Probe, name="probe", recorder=recorder)
+        await payer.ask_async(Pay(cents=2, to="probe"))
+        await trio.testing.wait_all_tasks_blocked()
+    assert recorder.all_of(Deposit) == [Deposit(cents=2)]
 
 
 @pytest.mark.req("JR-4")
