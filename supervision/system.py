@@ -109,6 +109,12 @@ class ActorSystem:
     # -- the block
 
     async def __aenter__(self) -> Self:
+        if not trio.lowlevel.in_trio_run():
+            msg = (
+                "expected a trio loop for `async with ActorSystem(...)`, such as `trio.run(main)`, got "
+                "another one; `with ActorSystem.in_thread(...)` brings its own"
+            )
+            raise RuntimeError(msg)
         async with AsyncExitStack() as stack:
             if self.home is not None:
                 # Before the nursery, which would wrap the error in a group.
@@ -200,6 +206,7 @@ class ActorSystem:
             NameTaken: the name is in use or not valid.
             JournalDamaged: the journal can't be read; the actor stays listed as blocked.
             Exception: what `__init__` or `on_start` raised; the actor is gone then.
+            RuntimeError: the system's block is not open yet.
         """
         cell = self.make_cell(actor_class, name, arguments, self._guardian)
         try:
@@ -220,6 +227,12 @@ class ActorSystem:
         if self.stopping:
             msg = f"expected a running system to start {actor_class.__name__} in, got one that stops"
             raise Stopping(msg)
+        if not hasattr(self, "scheduler"):
+            msg = (
+                f"expected a system whose block is open to start {actor_class.__name__} in: "
+                "`async with ActorSystem(...) as system:`"
+            )
+            raise RuntimeError(msg)
         if name is None:
             self._unnamed += 1
             name = f"{actor_class.__name__}-{self._unnamed}"

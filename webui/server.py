@@ -76,7 +76,7 @@ async def serve_http(
     """
     config = _Config()
     config.bound = Sockets([], [_listening(host, port)], [])
-    config.errorlog = log
+    config.errorlog = log.getChild("hypercorn")
     config.include_server_header = False
     config.graceful_timeout = GRACE_S
     stopping = trio.Event()

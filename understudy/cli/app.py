@@ -11,7 +11,7 @@ import traceback
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from understudy.cli.exits import CommandFailed, Exit, Problem, problem_of
 from understudy.cli.output import print_problem
@@ -94,10 +94,20 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, UnderstudyError):
         return problem_of(error)
     if isinstance(error, CycloptsError):
-        detail = f"{str(error).rstrip('.')}. `understudy --help` shows the commands"
-        return Problem(title="Usage", detail=detail, code="usage", exit=int(Exit.USAGE))
+        return Problem(title="Usage", detail=_usage(error), code="usage", exit=int(Exit.USAGE))
     if isinstance(error, OSError):
         return Problem(title="Failed", detail=str(error), code="os_error")
     traceback.print_exception(error)
     detail = f"{type(error).__name__}: {error}. This is a defect of Understudy; the lines above say where"
     return Problem(title="Unexpected error", detail=detail, code="unexpected")
+
+
+def _usage(error: CycloptsError) -> str:
+    """What does not fit, and the help of the command that it was given to."""
+    what = str(error)
+    if isinstance(error, UnusedCliTokensError):
+        more = " ".join(error.unused_tokens or ())
+        what = f"expected nothing behind the arguments, got {more!r}; a text with spaces needs quotes"
+    command = " ".join(["understudy", *(error.command_chain or ())])
+    end = "" if what.endswith("?") else "."
+    return f"{what.rstrip('.')}{end} `{command} --help` shows what fits"

@@ -38,12 +38,13 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
     terminal = sys.stderr.isatty()
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(level if terminal else "WARNING")
+    screen.addFilter(_not_told_otherwise)
     screen.setFormatter(_formatter(_console_renderer(colors=terminal), "%H:%M:%S"))
     waiting = MemoryHandler(_KEPT_RECORDS, flushLevel=_NEVER, flushOnClose=False)
     root = logging.getLogger()
     root.handlers[:] = [screen, waiting]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "hypercorn.access"):
+    for chatty in ("httpx", "httpcore", "understudy.webui.server.hypercorn"):
         logging.getLogger(chatty).setLevel("WARNING")
 
     def open_file() -> None:
@@ -58,6 +59,11 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
         waiting.close()
 
     return open_file
+
+
+def _not_told_otherwise(record: logging.LogRecord) -> bool:
+    """Whether the screen needs it: `serve` itself prints where it listens."""
+    return getattr(record, "action", "") != "listening"
 
 
 def _console_renderer(*, colors: bool) -> structlog.dev.ConsoleRenderer:

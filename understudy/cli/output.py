@@ -39,6 +39,14 @@ _STYLES = {
 }
 
 
+class _Console(Console):
+    """rich's, which would end the process itself, with exit code 1, when the reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def console(*, error: bool = False, quiet: bool = False) -> Console:
     """A console on the present standard output (or error): no colour when piped or NO_COLOR is set.
 
@@ -47,7 +55,7 @@ def console(*, error: bool = False, quiet: bool = False) -> Console:
     """
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, quiet=quiet)
+    return _Console(file=stream, width=width, highlight=False, quiet=quiet)
 
 
 def print_json(document: BaseModel | dict[str, object], *, error: bool = False) -> None:

@@ -113,9 +113,10 @@ async def wait_for_reply(home: Path, input_id: str, timeout_s: float) -> Message
 
     with trio.move_on_after(timeout_s):
         return await _persistently(home, follow)
+    page = address_of(home) or "the server's address"
     detail = (
-        f"no final reply to {input_id} within {timeout_s:g} s. It is not lost: the reply will be in "
-        "`understudy status` and the viewer; --timeout sets a longer wait"
+        f"no final reply to {input_id} within {timeout_s:g} s. It is not lost: the reply will be on the "
+        f"page at {page}; --timeout sets a longer wait"
     )
     raise failure(Exit.TIMED_OUT, "No reply in time", detail, id=input_id)
 

@@ -87,7 +87,7 @@ async def show_task(context: Ctx, task_id: TaskId) -> TaskDetail:
     """One task, with its output."""
     detail = context.feed.model.task_detail(task_id)
     if detail is None:
-        raise NotFound(f"expected the id of a task, got {task_id!r}: GET /api/tasks lists them")
+        raise NotFound(f"expected the id of a task, got {task_id!r}: `understudy tasks list` shows them")
     return detail
 
 

@@ -31,7 +31,6 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
         ["status", "--nonsense"],
         ["serve", "--port", "70000"],
         ["serve", "--port", "-1"],
-        ["demo", "--home", "somewhere"],
     ],
 )
 def test_a_command_line_that_does_not_fit_exits_with_2(
@@ -44,6 +43,27 @@ def test_a_command_line_that_does_not_fit_exits_with_2(
     captured = capsys.readouterr()
     assert json.loads(captured.err)["code"] == "usage"
     assert captured.out == ""
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["send", "hello", "world"], ["'world'", "quotes", "`understudy send --help`"]),
+        (
+            ["tasks", "list", "--limt", "3"],
+            ["--limt", "Did you mean --limit? `understudy tasks list --help`"],
+        ),
+        (["taks"], ["taks", "`understudy --help`"]),
+    ],
+)
+def test_a_command_line_that_does_not_fit_names_the_help_of_its_command(
+    arguments: list[str], told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not that of the program, which knows none of the options."""
+    assert main(arguments) == Exit.USAGE
+    error = capsys.readouterr().err
+    assert all(each in error for each in told), error
 
 
 @pytest.mark.req("CLI-1")

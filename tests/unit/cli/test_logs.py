@@ -43,6 +43,22 @@ def test_records_wait_until_the_home_is_ours_and_then_become_json_lines(tmp_path
 
 
 @pytest.mark.req("CLI-1")
+def test_the_screen_leaves_out_what_serve_prints_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it listens was on a terminal three times; the file keeps it."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    logs.configure(tmp_path, "INFO")()
+    logging.getLogger("understudy.cli").info("listening on a", extra={"action": "listening"})
+    logging.getLogger("understudy.webui.server.hypercorn").info("Running on a")
+    logging.getLogger("understudy.cli").info("stopped", extra={"action": "stopped"})
+    shown = capsys.readouterr().err
+    assert "stopped" in shown
+    assert "on a" not in shown
+    assert "listening on a" in (tmp_path / logs.LOG_FILE).read_text()
+
+
+@pytest.mark.req("CLI-1")
 def test_a_traceback_is_one_json_line_and_shows_no_local_variables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

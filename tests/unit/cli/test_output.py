@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -19,6 +24,23 @@ def test_a_pipe_gets_no_colour_and_whole_lines(
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     console().print("x" * 150, style="bold red")
     assert capsys.readouterr().out == "x" * 150 + "\n"
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_reader_that_has_gone_ends_a_command_with_141(arguments: list[str]) -> None:
+    """Without a word, as the page on the command line says; rich alone would exit with 1."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "understudy", "journal", "verify", "--home"]
+    with tempfile.TemporaryDirectory() as home:
+        Path(home, "state", "journals").mkdir(parents=True)
+        Path(home, "state", "format.json").write_text('{"format": 1}\n')
+        done = subprocess.run(
+            [*command, home, *arguments], check=False, stdout=writing, stderr=subprocess.PIPE, timeout=60
+        )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.req("CLI-1")

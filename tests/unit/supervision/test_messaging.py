@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pykka
@@ -519,3 +521,25 @@ async def test_timers_tick_on_the_injected_clock_and_end_with_the_incarnation(
             await works.ask_async(Boom())
         await trio.sleep(10)
         assert ticks == []
+
+
+@pytest.mark.req("RT-1")
+async def test_a_system_whose_block_is_not_open_says_so() -> None:
+    """Not as a missing attribute."""
+    with pytest.raises(RuntimeError, match=r"`async with ActorSystem\(\.\.\.\) as system:`"):
+        await ActorSystem().spawn(Actor)
+
+
+@pytest.mark.req("RT-1")
+def test_another_loop_than_trios_is_refused(tmp_path: Path) -> None:
+    """Before a home is made, with what to use instead."""
+
+    async def enter() -> None:
+        async with ActorSystem(tmp_path / "home"):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:  # in this thread playwright's loop may be running
+        error = pool.submit(lambda: asyncio.run(enter())).exception()
+    assert isinstance(error, RuntimeError)
+    assert "in_thread" in str(error)
+    assert list(tmp_path.iterdir()) == []
