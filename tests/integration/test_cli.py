@@ -352,6 +352,21 @@ def test_the_demo_keeps_every_promise_and_leaves_nothing_behind(tmp_path: Path) 
 
 
 @pytest.mark.req("CLI-1")
+def test_the_demo_plays_in_a_home_that_is_named_and_leaves_it(tmp_path: Path) -> None:
+    """`--home` works as for every command; a folder that has something in it is left alone."""
+    home, temporary = tmp_path / "new" / "home", tmp_path / "temporary"
+    temporary.mkdir()
+    done = understudy("demo", "--json", home=home, TMPDIR=str(temporary))
+    assert done.code == 0, done.out + done.err
+    assert all(check["kept"] for check in _list(done.document["checks"]))
+    assert list(temporary.iterdir()) == []
+    assert understudy("journal", "verify", home=home).code == 0
+    again = understudy("demo", home=home)
+    assert again.code == 6
+    assert "expected a new or an empty folder" in again.err
+
+
+@pytest.mark.req("CLI-1")
 def test_the_demo_can_be_kept_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     """With --keep the viewer's address answers until SIGINT; the folder stays, the server does not."""
     environment = clean_environment(TMPDIR=str(tmp_path))

@@ -52,30 +52,45 @@ def demo(
     """Show the main job with a real kill -9 in the middle, and prove from the journals what became of it.
 
     Runs in a temporary folder with a server of its own, which ends with it (the folder too, unless
-    --keep is given). Exit code 1 when a check fails.
+    --keep is given). With --home the home is that folder, new or empty, and stays. Exit code 1 when
+    a check fails.
     """
-    if common.home is not None:
-        detail = "the demo makes a home of its own in a temporary folder: leave --home out"
-        raise failure(Exit.USAGE, "Usage", detail)
+    home = None if common.home is None else _unused(common.home)
     folder = Path(tempfile.mkdtemp(prefix="understudy-demo-"))
     try:
-        return trio.run(_Evening(folder, keep=keep, as_json=common.json).run)
+        return trio.run(_Evening(folder, home, keep=keep, as_json=common.json).run)
     finally:
-        if not keep:
+        if not keep or home is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unused(home: Path) -> Path:
+    """The folder that was named: what the demo counts there must be its own."""
+    home = home.expanduser().absolute()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        found = any(home.iterdir())
+    except OSError as error:
+        detail = f"{home} can't be used as a home: {error}"
+        raise failure(Exit.HOME_UNUSABLE, "Home not writable", detail) from error
+    if found:
+        detail = f"expected a new or an empty folder for the demo, got {home}: it counts what is there"
+        raise failure(Exit.REFUSED, "Not empty", detail)
+    return home
 
 
 class _Evening:
     """One performance, from the doors' opening to their closing."""
 
-    def __init__(self, folder: Path, *, keep: bool, as_json: bool) -> None:
+    def __init__(self, folder: Path, home: Path | None, *, keep: bool, as_json: bool) -> None:
         out = console(quiet=as_json)
         out.width = min(out.width, _WIDTH)
-        self._folder = folder
+        self._folder = home or folder
         self._keep = keep
         self._as_json = as_json
         self._programme = Programme(out)
-        self._play = Play.of(folder, self._programme)
+        self._stays = keep or home is not None
+        self._play = Play.of(home or folder / "home", folder / "server-errors.txt", self._programme)
 
     async def run(self) -> int:
         """The whole evening; the server is ended whatever happens.
@@ -97,7 +112,7 @@ class _Evening:
                     with trio.CancelScope(shield=True):
                         await self._play.stage.close()
                 nursery.cancel_scope.cancel()
-        if self._keep:
+        if self._stays:
             self._programme.left_behind(str(self._folder))
         return code
 

@@ -84,11 +84,10 @@ class Play:
     accepted: list[str] = field(default_factory=list[str])
 
     @classmethod
-    def of(cls, folder: Path, audience: Audience) -> Play:
-        """A play with an empty home in `folder`."""
-        home = folder / "home"
+    def of(cls, home: Path, errors: Path, audience: Audience) -> Play:
+        """A play in `home`, which is empty still; the server's complaints go into the file `errors`."""
         scenes.lay_out(home)
-        return cls(Home(home), Stage(home, folder / "server-errors.txt"), audience)
+        return cls(Home(home), Stage(home, errors), audience)
 
     async def perform(self) -> Evidence:
         """All three acts. The server of the second life still runs when this returns.
