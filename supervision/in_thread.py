@@ -86,7 +86,7 @@ class ThreadedSystem:
         self._call(partial(self.system.resume, name))
 
     def subscribe(self, callback: Callable[[LifecycleEvent], None]) -> Callable[[], None]:
-        """As `system.lifecycle.subscribe`; `callback` runs on the loop's thread and must not block."""
+        """As `ActorSystem.subscribe`; `callback` runs on the loop's thread and must not block."""
         return self.system.lifecycle.subscribe(callback)
 
     def shutdown(self) -> None:

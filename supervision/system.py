@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from understudy.protocols.lifecycle import LifecycleEvent
     from understudy.supervision.actor import Actor
     from understudy.supervision.guardian import Parent
     from understudy.supervision.in_thread import ThreadedSystem
@@ -316,6 +317,13 @@ class ActorSystem:
                     log.warning("%s: %s", cell, error, extra={"action": "resume_failed"})
 
         self.scheduler.start_soon(try_again)
+
+    def subscribe(self, callback: Callable[[LifecycleEvent], None]) -> Callable[[], None]:
+        """Have `callback` called on the loop with each lifecycle event (RT-8); it must not block.
+
+        Returns the end of the subscription.
+        """
+        return self.lifecycle.subscribe(callback)
 
     # -- journals
 

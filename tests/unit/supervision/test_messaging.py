@@ -154,6 +154,9 @@ def test_a_system_is_embedded_in_ordinary_code_with_blocking_methods(tmp_path: P
     with pytest.raises(Stopping):
         two.spawn(Echo)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("understudy")]
+    blocking = {name for name in vars(type(two)) if not name.startswith("_")}
+    assert blocking <= set(dir(ActorSystem)), "a program that changes sides keeps its names"
+    assert {"spawn", "get", "stop", "resume", "status", "shutdown", "subscribe"} <= blocking
 
 
 @pytest.mark.req("RT-1")
