@@ -6,6 +6,7 @@ syncs, and forgets in a power failure what was not synced. Nothing here retries 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -62,11 +63,16 @@ class Files:
         """Make the file's bytes and size durable.
 
         macOS has no fdatasync, and its fsync leaves the bytes in the drive's cache: F_FULLFSYNC.
+
+        Raises:
+            OSError: the disk; or somebody has removed the file, so that nobody will read it again.
         """
         if (full := getattr(fcntl, "F_FULLFSYNC", None)) is not None:
             fcntl.fcntl(fd, full)
         else:
             os.fdatasync(fd)
+        if os.fstat(fd).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the file that is written was removed")
 
     def sync_folder(self, folder: Path) -> None:
         """Make the folder's entries durable: files made in it, renamed into it, removed from it."""
