@@ -15,7 +15,7 @@ import trio
 from pydantic import ValidationError
 
 from understudy.protocols import lifecycle as events
-from understudy.protocols.errors import JournalDamaged, UnderstudyError
+from understudy.protocols.errors import JournalDamaged, NewerVersion, UnderstudyError
 from understudy.supervision.journal import Snapshot
 from understudy.supervision.keys import Remembered, encode
 from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
@@ -192,7 +192,12 @@ class _Replay:
     def _explain(self, chunk: Chunk) -> UnderstudyError:
         records = self._cell.actor._records  # noqa: SLF001
         for index, line in enumerate(chunk.lines):
-            reason = records.explain(line)
+            try:
+                reason = records.explain(line)
+            except NewerVersion as newer:
+                place = chunk.damaged(index, "")
+                msg = f"{place.file}, line {place.line}, offset {place.offset}: {newer}; nothing was changed"
+                return NewerVersion(msg)
             if reason is not None:
                 return chunk.damaged(index, reason)
         return chunk.damaged(0, "the lines can't be decoded")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+from zlib import crc32
 
 import jsonlines
 import pytest
@@ -40,6 +41,7 @@ from understudy import (
     Frozen,
     InvalidMessage,
     Message,
+    NewerVersion,
     OutcomeUnknown,
     PersistentActor,
     Refused,
@@ -598,6 +600,30 @@ async def test_a_persistent_actor_needs_a_home_and_a_state(tmp_path: Path) -> No
     async with ActorSystem() as system:
         with pytest.raises(Exception, match=r"expected a system with a home for Account"):
             await system.spawn(Account, name="a")
+
+
+@pytest.mark.req("JR-6")
+async def test_an_event_of_a_newer_version_blocks_its_actor_with_its_place(tmp_path: Path) -> None:
+    """What a newer program wrote is neither read nor cut off; the other actors start."""
+    async with ActorSystem(tmp_path) as system:
+        account = await system.spawn(Account, name="a")
+        await account.ask_async(Deposit(cents=1))
+        await account.ask_async(Deposit(cents=2))
+    (segment,) = (tmp_path / "state" / "journals" / "a").glob("*.jsonl")
+    first, second = segment.read_bytes().splitlines(keepends=True)
+    body = second.replace(b'"v":1', b'"v":9').rpartition(b',"crc"')[0]
+    segment.write_bytes(first + b'%b,"crc":"%08x"}\n' % (body, crc32(body)))
+    before = segment.read_bytes()
+
+    async with ActorSystem(tmp_path) as system:
+        with pytest.raises(NewerVersion) as raised:
+            await system.spawn(Account, name="a")
+        place = f"{segment}, line 2, offset {len(first)}: expected Deposited up to version 1, got version 9"
+        assert str(raised.value).startswith(place)
+        assert await (await system.spawn(Account, name="b")).ask_async(Deposit(cents=3))
+        (report,) = system.status().blocked
+        assert (report.actor, report.advice) == ("a", "run the newer version of the program")
+    assert segment.read_bytes() == before
 
 
 @pytest.mark.rule("J6")
