@@ -171,6 +171,7 @@ class HomeError(UnderstudyError):
     """The home can't be used; the text names the folder and the reason."""
 
     code = "home_unusable"
+    title = "Home unusable"
 
 
 class HomeInUse(HomeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -182,9 +183,15 @@ class Actor(pykka.Actor):
 
         Raises:
             UnknownMessage: the actor does not handle `message`.
+            ValueError: a time that is no number, or a period that is not positive.
         """
         if delay_s is None:
             delay_s = at_s - self.clock.time() if at_s is not None else (period_s or 0.0)
+        if math.isnan(delay_s) or not (period_s is None or period_s > 0):
+            msg = (
+                f"expected a timer {name!r} with a delay and a positive period, got {delay_s} and {period_s}"
+            )
+            raise ValueError(msg)
         self._cell.start_timer(name, message, delay_s=delay_s, period_s=period_s)
 
     def cancel_timer(self, name: str) -> None:

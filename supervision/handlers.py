@@ -85,6 +85,8 @@ def _handled_type(
         if annotation is None:
             unresolved.append(f"{function.__name__}({parameters[1].annotation})")
             return None
+    if annotation in (Event, Message):  # such as `emit`: no type of message, but any
+        return None
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         if issubclass(annotation, Message):
             return typing.cast("type[Message[Any]]", annotation)
