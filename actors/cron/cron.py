@@ -8,6 +8,7 @@ import logging
 from pydantic import BaseModel, Field
 
 from understudy.actors.cron import times
+from understudy.actors.ids import is_given, number_of
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
 from understudy.protocols.errors import NotFound, Refused
@@ -146,13 +147,13 @@ class CronActor(PersistentActor[CronState]):
     # -- events
 
     def schedule_id_reserved(self, event: ScheduleIdReserved) -> None:
-        self.state.next_schedule = _number_of(event.id) + 1
+        self.state.next_schedule = number_of(event.id) + 1
 
     def schedule_added(self, event: ScheduleAdded) -> None:
         self.state.schedules[event.id] = Schedule(
             id=event.id, spec=event.spec, timezone=event.timezone, next_at=event.next_at
         )
-        self.state.next_schedule = max(self.state.next_schedule, _number_of(event.id) + 1)
+        self.state.next_schedule = max(self.state.next_schedule, number_of(event.id) + 1)
 
     def schedule_fired(self, event: ScheduleFired) -> None:
         one = self.state.schedules[event.id]
@@ -239,9 +240,8 @@ class CronActor(PersistentActor[CronState]):
         return one
 
     def _reserved(self, schedule_id: str) -> str:
-        number = schedule_id.removeprefix("sched-")
         free = schedule_id not in self.state.schedules
-        if not (free and number.isdecimal() and int(number) < self.state.next_schedule):
+        if not (free and is_given(schedule_id, "sched", self.state.next_schedule)):
             raise Refused(f"expected an id from ReserveScheduleId that is not in use, got {schedule_id!r}")
         return schedule_id
 
@@ -273,7 +273,3 @@ def _task_of(one: Schedule, nominal_at: float) -> TaskSpec:
         schedule=one.id,
         nominal_at=nominal_at,
     )
-
-
-def _number_of(schedule_id: str) -> int:
-    return int(schedule_id.rpartition("-")[2])

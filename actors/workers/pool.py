@@ -9,6 +9,7 @@ from itertools import islice
 
 import trio
 
+from understudy.actors.ids import is_given, number_of
 from understudy.actors.workers.attempts import carry_out, end_earlier, end_soon, reason_of
 from understudy.actors.workers.executor import Attempt, Executor
 from understudy.actors.workers.output import Capture, excerpt
@@ -22,7 +23,6 @@ from understudy.actors.workers.state import (
     OverTask,
     PoolState,
     RetryDue,
-    number_of,
 )
 from understudy.protocols.errors import NotFound, Refused
 from understudy.protocols.notifications import TaskDone
@@ -346,9 +346,8 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         return task
 
     def _reserved(self, task_id: str) -> str:
-        number = task_id.removeprefix("task-")
         free = task_id not in self.state.active and task_id not in self.state.over
-        if not (free and number.isdecimal() and int(number) < self.state.next_task):
+        if not (free and is_given(task_id, "task", self.state.next_task)):
             raise Refused(f"expected an id from ReserveTaskId that is not in use, got {task_id!r}")
         return task_id
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
+from understudy.actors.ids import number_of
 from understudy.protocols.base import Message
 from understudy.protocols.tasks import (
     Output,
@@ -102,11 +103,6 @@ class PoolState(BaseModel):
     next_task: int = 1
     active: dict[str, ActiveTask] = Field(default_factory=dict)
     over: dict[str, OverTask] = Field(default_factory=dict)
-
-
-def number_of(task: str) -> int:
-    """N of `task-N`."""
-    return int(task.rpartition("-")[2])
 
 
 class AttemptEnded(Message[None]):

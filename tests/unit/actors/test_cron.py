@@ -246,7 +246,7 @@ async def test_a_reserved_schedule_that_comes_late_is_due_at_once(tmp_path: Path
         spec = ScheduleSpec(title="late", command=("true",), at=datetime.fromtimestamp(NOON - 1, UTC))
         await desk.ask(AddSchedule(spec=spec, id=reserved))
         assert await desk.wait_fired(1) == [NOON - 1]
-        for taken in (reserved, "sched-7"):
+        for taken in (reserved, "sched-7", "1", "sched-0", "sched-01"):
             with pytest.raises(Refused, match="expected an id from ReserveScheduleId"):
                 await desk.ask(AddSchedule(spec=spec, id=taken))
 

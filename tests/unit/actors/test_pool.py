@@ -243,7 +243,7 @@ async def test_ids_are_reserved_once_and_taken_once(tmp_path: Path) -> None:
         assert (reserved, await stage.create()) == ("task-1", "task-2")
         spec = TaskSpec(title="proposed", executor="script")
         assert (await stage.ask(CreateTask(spec=spec, id=reserved))).id == reserved
-        for taken in (reserved, "task-9", "9", "task-0x1"):
+        for taken in (reserved, "task-9", "9", "1", "task-0", "task-02", "task-²", "task-0x1"):
             with pytest.raises(Refused, match="expected an id from ReserveTaskId"):
                 await stage.ask(CreateTask(spec=spec, id=taken))
 
