@@ -102,7 +102,10 @@ async def test_a_system_can_be_set_to_resume_by_itself(tmp_path: Path) -> None:
         files.fail("fdatasync", times=None)
         with pytest.raises(OutcomeUnknown):
             await account.ask_async(Deposit(cents=1))
-        await trio.sleep(0.03)
+        before = len(files.operations)
+        with trio.fail_after(5):
+            while len(files.operations) == before:  # until it has tried, in vain
+                await trio.sleep(0.005)
         assert system.status().halted
         files.heal()
         with trio.fail_after(5):
