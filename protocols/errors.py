@@ -229,6 +229,13 @@ class JournalDamaged(UnderstudyError):
         return type(self), (self.file, self.line, self.offset, self.reason)
 
 
+class RecordNotUnderstood(UnderstudyError):
+    """A whole, unchanged record that the actor's class can't decode: another program wrote it."""
+
+    code = "record_not_understood"
+    title = "Record not understood"
+
+
 class Escalated(UnderstudyError):
     """A supervisor's restart intensity was exceeded (or a child's start never succeeded)."""
 

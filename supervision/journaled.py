@@ -20,6 +20,7 @@ from understudy.protocols.errors import (
     NewerVersion,
     NotPersistent,
     OutcomeUnknown,
+    RecordNotUnderstood,
     Refused,
     UnderstudyError,
 )
@@ -277,6 +278,8 @@ class JournaledCell(Cell):
     def block(self, error: UnderstudyError) -> None:
         """The journal can't be read: nothing more is taken (rule J4)."""
         advice = "look with `understudy journal verify`, then `understudy journal repair`"
+        if isinstance(error, RecordNotUnderstood):
+            advice = f"run the program that wrote it, or give {self.actor_class.__name__} what it lacks"
         if isinstance(error, NewerVersion):
             advice = "run the newer version of the program"
         self._stand_still("blocked", ActorBlocked(f"{self} is blocked: {error}"), str(error), advice)
@@ -299,7 +302,7 @@ class JournaledCell(Cell):
 
     def stands_still(self, error: Exception) -> bool:
         """Damage blocks the actor, a bad disk halts it; neither is a failure to restart from."""
-        if isinstance(error, JournalDamaged | NewerVersion):
+        if isinstance(error, JournalDamaged | NewerVersion | RecordNotUnderstood):
             self.block(error)
         return self.problem is not None
 

@@ -102,14 +102,14 @@ class Records:
             _make(kind.kind, {"type": _literal[kind.kind], "v": _literal[kind.version], "data": kind})
             for kind in self._events
         ]
-        record: Any
-        if not records:
-            record = typing.Never
+        events: Any
+        if not records:  # an actor that only sends: its lines have no events, and must not have any
+            events = Annotated[list[Record], Field(max_length=0)]
         elif len(records) == 1:
-            record = records[0]
+            events = list[records[0]]
         else:
-            record = Annotated[Union[tuple(records)], Field(discriminator="type")]  # noqa: UP007
-        fields = {**Line.__annotations__, "events": list[record]}
+            events = list[Annotated[Union[tuple(records)], Field(discriminator="type")]]  # noqa: UP007
+        fields = {**Line.__annotations__, "events": events}
         return TypeAdapter(cast("type[list[Line]]", list[_make("Line", fields)]))
 
     def explain(self, line: bytes) -> str | None:
@@ -131,7 +131,8 @@ class Records:
                     )
                     raise NewerVersion(msg) from None
                 if kind not in known:
-                    return f"expected an event that {self._owner} applies ({', '.join(known)}), got {kind!r}"
+                    applied = ", ".join(known) or "none"
+                    return f"expected an event that {self._owner} applies ({applied}), got {kind!r}"
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"][1:])
             return f"the line does not fit {self._owner}: {where}: {first['msg']}"

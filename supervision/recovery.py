@@ -15,7 +15,7 @@ import trio
 from pydantic import ValidationError
 
 from understudy.protocols import lifecycle as events
-from understudy.protocols.errors import JournalDamaged, NewerVersion, UnderstudyError
+from understudy.protocols.errors import JournalDamaged, NewerVersion, RecordNotUnderstood, UnderstudyError
 from understudy.supervision.journal import Snapshot
 from understudy.supervision.keys import Remembered, encode
 from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
@@ -42,7 +42,7 @@ async def recover(cell: JournaledCell, *, starting: bool) -> None:
     """Make state, numbers, outbox and keys of `cell` what its journal says.
 
     Raises:
-        JournalDamaged, NewerVersion: the actor is to be blocked.
+        JournalDamaged, NewerVersion, RecordNotUnderstood: the actor is to be blocked.
         OSError: the actor is to be halted.
     """
     unfit: dict[Path, JournalDamaged] = {}
@@ -192,14 +192,14 @@ class _Replay:
     def _explain(self, chunk: Chunk) -> UnderstudyError:
         records = self._cell.actor._records  # noqa: SLF001
         for index, line in enumerate(chunk.lines):
+            place = chunk.damaged(index, "")
+            where = f"{place.file}, line {place.line}, offset {place.offset}"
             try:
                 reason = records.explain(line)
             except NewerVersion as newer:
-                place = chunk.damaged(index, "")
-                msg = f"{place.file}, line {place.line}, offset {place.offset}: {newer}; nothing was changed"
-                return NewerVersion(msg)
+                return NewerVersion(f"{where}: {newer}; nothing was changed")
             if reason is not None:
-                return chunk.damaged(index, reason)
+                return RecordNotUnderstood(f"{where}: {reason}; the record is whole, and nothing was changed")
         return chunk.damaged(0, "the lines can't be decoded")
 
 

@@ -8,13 +8,25 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.unit.supervision.bank import Account, Balance, Deposit, FailLate, Pay, Read, Slow, until_reads
+from tests.unit.supervision.bank import (
+    Account,
+    AccountState,
+    Balance,
+    Deposit,
+    FailLate,
+    Pay,
+    Read,
+    Slow,
+    until_reads,
+)
 from understudy import (
     ActorBlocked,
     ActorHalted,
     ActorSystem,
     JournalDamaged,
     OutcomeUnknown,
+    PersistentActor,
+    RecordNotUnderstood,
     Refused,
     Settings,
 )
@@ -168,6 +180,25 @@ async def test_a_rebuild_that_finds_damage_blocks_the_actor_and_answers_everybod
         (event,) = [event for event in events if isinstance(event, ActorIsBlocked)]
         assert "line 1, offset 0" in event.error
         assert system.status().actors[0].restarts == 0
+
+
+@pytest.mark.req("JR-3")
+async def test_whole_records_that_the_class_does_not_know_are_not_called_damaged(tmp_path: Path) -> None:
+    """The advice is not to repair what is not broken; the right class reads it all the same."""
+
+    class Stranger(PersistentActor[AccountState]):
+        pass
+
+    async with ActorSystem(tmp_path) as system:
+        await (await system.spawn(Account, name="a")).ask_async(Deposit(cents=1))
+    async with ActorSystem(tmp_path) as system:
+        with pytest.raises(RecordNotUnderstood, match=r"line 1, offset 0: .* got 'Deposited'"):
+            await system.spawn(Stranger, name="a")
+        (blocked,) = system.status().blocked
+        assert blocked.advice == "run the program that wrote it, or give Stranger what it lacks"
+    async with ActorSystem(tmp_path) as system:
+        account = await system.spawn(Account, name="a")
+        assert await account.ask_async(Read()) == Balance(cents=1, turns=1)
 
 
 @pytest.mark.req("JR-3")

@@ -116,6 +116,25 @@ async def test_reading_and_refusing_make_no_line(tmp_path: Path) -> None:
     assert lines(tmp_path, "a") == []
 
 
+@pytest.mark.rule("T1")
+@pytest.mark.req("JR-3")
+async def test_an_actor_that_only_sends_recovers_too(tmp_path: Path) -> None:
+    """Its lines have sends and no events."""
+
+    class Forward(Message[None]):
+        cents: int
+
+    class Relay(PersistentActor[Empty]):
+        def forward(self, message: Forward) -> None:
+            self.send("a", Deposit(cents=message.cents))
+
+    for turns in (1, 2):
+        async with ActorSystem(tmp_path) as system:
+            await system.spawn(Account, name="a")
+            await (await system.spawn(Relay, name="relay")).ask_async(Forward(cents=5))
+            assert (await until_reads(system, "a", 5 * turns)).turns == turns
+
+
 @pytest.mark.rule("T2")
 async def test_a_reply_is_what_it_was_when_the_turn_ended(tmp_path: Path) -> None:
     """A mutable reply is copied: it does not show a later turn's state, and can't change ours."""
