@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +16,15 @@ ONLY_IN_FULL_RUN = "test_every_due_requirement_and_rule_is_named_by_a_test"
 # Machines that run tests are shared and slow at times: time limits of single examples only make noise.
 hypothesis.settings.register_profile("understudy", deadline=None)
 hypothesis.settings.load_profile("understudy")
+
+
+def pytest_configure() -> None:
+    """Take SIGINT back when a shell started this run in its background, where it is ignored.
+
+    The programs that tests start and interrupt would inherit that, and never end.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
