@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import types
 import typing
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 R = TypeVar("R")
 
 _MUTABLE = (list, dict, set, bytearray, Any, object)
+_TEXT_IN_JSON = (str, bytes, date, time, timedelta, Decimal, UUID, PurePath)
 
 
 class Frozen(BaseModel):
@@ -20,7 +25,8 @@ class Frozen(BaseModel):
     line says. Use tuples for lists, a nested `Frozen` or a tuple of pairs for a mapping.
 
     Raises:
-        TypeError: when the class is made with a field of a mutable type.
+        TypeError: when the class is made with a field of a mutable type, or of a union of types that
+            are all text in JSON (`bytes | str`): a recovery could not tell which one it was.
     """
 
     model_config = ConfigDict(
@@ -39,6 +45,12 @@ class Frozen(BaseModel):
                 msg = (
                     f"expected an immutable type for {cls.__name__}.{name}, got {culprit}: "
                     "use tuple, frozenset or a frozen model"
+                )
+                raise TypeError(msg)
+            if (union := _ambiguous_part(field.annotation)) is not None:
+                msg = (
+                    f"expected a union that a journal line can tell apart for {cls.__name__}.{name}, "
+                    f"got {union}, which are all text there: use one of them, or a frozen model for each"
                 )
                 raise TypeError(msg)
 
@@ -100,3 +112,19 @@ def _mutable_part(annotation: Any) -> str | None:
         if argument is not Ellipsis and (culprit := _mutable_part(argument)) is not None:
             return culprit
     return None
+
+
+def _ambiguous_part(annotation: Any) -> str | None:
+    """The first union inside `annotation` of which several members are text in JSON; None if none is."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return None
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        texts = [
+            member.__name__
+            for member in arguments
+            if isinstance(member, type) and issubclass(member, _TEXT_IN_JSON)
+        ]
+        if len(texts) > 1:
+            return " | ".join(texts)
+    return next((found for argument in arguments if (found := _ambiguous_part(argument))), None)

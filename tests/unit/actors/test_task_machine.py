@@ -51,6 +51,7 @@ class Model:
     failures: int = 0
     reruns: int = 0
     due: bool = True
+    backing_off: bool = False
 
 
 class TaskMachine(RuleBasedStateMachine):
@@ -96,7 +97,7 @@ class TaskMachine(RuleBasedStateMachine):
         waiting.sort(key=lambda one: (-one.priority, one.number))
         free = LIMIT - sum(one.status == "running" for one in self.tasks)
         for one in waiting[:free]:
-            one.status, one.attempts = "running", one.attempts + 1
+            one.status, one.attempts, one.backing_off = "running", one.attempts + 1, False
 
     def pick(self, index: int, status: str) -> Model | None:
         matching = [one for one in self.tasks if one.status == status]
@@ -119,6 +120,7 @@ class TaskMachine(RuleBasedStateMachine):
             one.status = "succeeded"
         elif one.failures < one.retries:
             one.status, one.failures, one.due = "pending", one.failures + 1, False
+            one.backing_off = True
         else:
             one.status = "failed"
         self.dispatch()
@@ -183,6 +185,8 @@ class TaskMachine(RuleBasedStateMachine):
                 one.status = "failed"
             elif one.status == "running":
                 one.status, one.reruns = "pending", one.reruns + 1
+            elif one.backing_off:
+                one.due = False  # `retry` only said that the hour had passed; the clock knows better
         self.dispatch()
 
     @invariant()

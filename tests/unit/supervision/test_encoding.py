@@ -241,3 +241,18 @@ async def test_a_snapshot_that_does_not_fit_is_passed_over_for_the_lines(tmp_pat
         account = await system.spawn(NewerAccount, name="a")
         assert await account.ask_async(Read()) == Balance(cents=40, turns=40)
         await account.ask_async(Deposit(cents=1))
+
+
+@pytest.mark.rule("T2")
+def test_a_union_that_a_line_can_not_tell_apart_is_refused_when_the_class_is_made() -> None:
+    """`b"ab"` would come back as `"ab"`. What JSON can tell apart is fine."""
+    with pytest.raises(TypeError, match=r"Either\.value, got bytes \| str, which are all text"):
+
+        class Either(Event):  # pyright: ignore[reportUnusedClass]
+            value: tuple[bytes | str, ...]
+
+    class Fine(Event):
+        value: str | int | None
+        other: bytes | None = None
+
+    assert Fine(value=1).value == 1
