@@ -144,7 +144,7 @@ class ActorSystem:
             self.scheduler.close()
             LOOP_THREADS[get_ident()] -= 1
         try:
-            if isinstance(error, Exception):
+            if isinstance(error, Exception | KeyboardInterrupt | SystemExit):
                 # The block's own error goes on as it is; through the nursery it would come out in a group.
                 await self._stack.__aexit__(None, None, None)
                 return None

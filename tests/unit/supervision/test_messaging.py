@@ -160,17 +160,18 @@ def test_a_system_is_embedded_in_ordinary_code_with_blocking_methods(tmp_path: P
 
 
 @pytest.mark.req("RT-1")
-async def test_the_error_of_a_block_comes_out_as_it_is() -> None:
-    """Not inside a group, as from a bare nursery."""
+@pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(3), KeyboardInterrupt()])
+async def test_the_error_of_a_block_comes_out_as_it_is(error: BaseException) -> None:
+    """Not inside a group, as from a bare nursery: the exit code of a program depends on it."""
 
     async def fail() -> None:
         async with ActorSystem() as system:
             await system.spawn(Echo)
-            msg = "mine"
-            raise ValueError(msg)
+            raise error
 
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(type(error)) as caught:
         await fail()
+    assert caught.value is error
 
 
 @pytest.mark.req("RT-3")
