@@ -48,14 +48,15 @@ class CountingFiles(Files):
 def asks(callers: int, each: int, actors: int = 1) -> Callable[[], float]:
     """`callers` tasks ask `each` times, spread over `actors` ledgers. Durable replies per second.
 
-    The ledgers are spawned, and have answered a read, before the clock starts.
+    Each ledger has one durable turn before the clock starts: then its journal's file exists, as
+    SQLite's file and table do.
     """
 
     async def main(home: Path) -> float:
         async with ActorSystem(home) as system:
             refs = [await system.spawn(Ledger, name=f"ledger-{i}") for i in range(actors)]
             for ref in refs:
-                await ref.ask_async(Ping())
+                await ref.ask_async(BOOK)
 
             async def caller(ref: ActorRef[Ledger]) -> None:
                 for _ in range(each):
