@@ -70,6 +70,9 @@ class JournaledCell(Cell):
         last_of: the last number that was taken of each durable sender's stream (rule D1).
         bytes_since_snapshot: of lines.
         snapshot_bytes: the size of the last snapshot.
+        compacting: a turn has asked for a snapshot.
+        turn_us: the time of the turn whose events are applied, live or in a replay: what its line says,
+            in microseconds since the epoch.
     """
 
     persistent = True
@@ -78,6 +81,7 @@ class JournaledCell(Cell):
         "_unsynced",
         "advice",
         "bytes_since_snapshot",
+        "compacting",
         "dirty",
         "held",
         "journal",
@@ -89,6 +93,7 @@ class JournaledCell(Cell):
         "recovered",
         "seq",
         "snapshot_bytes",
+        "turn_us",
         "watermark",
     )
 
@@ -118,6 +123,8 @@ class JournaledCell(Cell):
         self.advice = ""
         self.snapshot_bytes = 0
         self.bytes_since_snapshot = 0
+        self.compacting = False
+        self.turn_us = 0
         self.lines: list[bytes] = []
         self.held: deque[Held] = deque()
         self._unsynced: deque[tuple[int, bytes]] = deque()
@@ -167,7 +174,7 @@ class JournaledCell(Cell):
         self.lines = []
         # Kept also when nobody watches: who subscribes before it is durable must hear of it then.
         self._unsynced.append((self.seq, data if self.system.journal_watched else b""))
-        if (
+        if self.compacting or (
             self.bytes_since_snapshot >= self.system.settings.snapshot_bytes
             and self.bytes_since_snapshot >= 2 * self.snapshot_bytes
         ):
@@ -180,6 +187,7 @@ class JournaledCell(Cell):
         body = snapshot_body(self)
         self.snapshot_bytes = len(body)
         self.bytes_since_snapshot = 0
+        self.compacting = False
         self.journal.publish_snapshot(self.seq, body)
 
     def _durable(self, watermark: int) -> None:

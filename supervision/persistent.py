@@ -88,6 +88,28 @@ class PersistentActor(Actor, Generic[S]):
         """The state before the first event."""
         return typing.cast("S", self._state_type())
 
+    @property
+    def turn_time(self) -> float:
+        """When the turn happened whose event is applied, in seconds since the epoch.
+
+        It is the time in the turn's line, so that a replay sees the same: for methods that apply events,
+        which must not ask the clock.
+        """
+        return typing.cast("PersistentCell", self._cell).turn_us / 1e6
+
+    def compact(self) -> None:
+        """Have a snapshot taken with this turn, so that what led here need not be kept (JR-5).
+
+        It is published when the turn is durable, and a failure of it is logged and harmless.
+
+        Raises:
+            TurnOver: outside of the live turn.
+        """
+        cell = typing.cast("PersistentCell", self._cell)
+        if not cell.live or self is not cell.actor or get_ident() != cell.scheduler.ident:
+            raise cell.turn_over("compact")
+        cell.compacting = True
+
     def emit(self, event: Event) -> None:
         """Record a fact of this turn and apply it now; it is durable when the turn's reply leaves.
 
@@ -103,6 +125,8 @@ class PersistentActor(Actor, Generic[S]):
             msg = f"expected an event that {type(self).__name__} has a method for, got {type(event).__name__}"
             raise TypeError(msg)
         head, encode, apply = handler
+        if not cell.events:
+            cell.turn_us = int(cell.system.clock.time() * 1e6)
         cell.events.append(b"%b%b}" % (head, encode(event)))
         apply(self, event)
 

@@ -128,10 +128,11 @@ class _Replay:
             lines: list[Line] = records.lines.validate_json(b"[" + b",".join(chunk.lines) + b"]")
         except ValidationError as error:
             raise self._explain(chunk) from error
-        last_of, expected = self._last_of, chunk.first_seq
+        cell, last_of, expected = self._cell, self._last_of, chunk.first_seq
         for index, line in enumerate(lines):
             if line["seq"] != expected:
                 raise chunk.damaged(index, f"expected seq {expected}, got {line['seq']}")
+            cell.turn_us = line["ts"]
             for event in line["events"]:
                 data = event["data"]
                 handlers[type(data)][2](actor, data)

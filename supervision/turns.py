@@ -264,7 +264,7 @@ class PersistentCell(JournaledCell):
             self.leave(reply, value, error, effects)
             return
         self.seq = seq = self.seq + 1
-        ts = int(self.system.clock.time() * 1e6)
+        ts = self.turn_us if told else int(self.system.clock.time() * 1e6)
         if n or sends or rest or cause:
             line = _LINE % (
                 seq,
@@ -464,7 +464,7 @@ class PersistentCell(JournaledCell):
             undo()
         self.events, self._sends, self._effects, self._undo = [], [], [], []
         self._key = None
-        self.live = self.in_turn = False
+        self.live = self.in_turn = self.compacting = False
         return touched
 
     def interrupted(self, envelope: Envelope, error: BaseException) -> None:

@@ -678,3 +678,55 @@ async def test_poison_told_at_most_once_is_a_dead_letter_at_once(tmp_path: Path)
         account.tell(Poison())
         assert await account.ask_async(Read()) == Balance(cents=0)
         assert [event.message for event in seen if isinstance(event, DeadLetter)] == ["Poison"]
+
+
+class Stamped(Event):
+    """Something happened."""
+
+
+class Stamp(Message[float]):
+    """Let it happen; the reply is when it did."""
+
+
+class Stamps(BaseModel):
+    at: list[float] = []
+
+
+class Clerk(PersistentActor[Stamps]):
+    """Notes the times of its turns."""
+
+    def stamp(self, _message: Stamp) -> float:
+        self.emit(Stamped())
+        self.compact()
+        return self.state.at[-1]
+
+    def stamped(self, _event: Stamped) -> None:
+        self.state.at.append(self.turn_time)
+
+
+@pytest.mark.rule("T2")
+async def test_the_time_of_a_turn_is_that_of_its_line_also_in_a_replay(tmp_path: Path) -> None:
+    """What applies an event may know when, and a replay sees the same."""
+    async with ActorSystem(tmp_path, settings=Settings(snapshot_bytes=1 << 20)) as system:
+        clerk = await system.spawn(Clerk, name="clerk")
+        told = [await clerk.ask_async(Stamp()) for _ in range(3)]
+    assert told == [line["ts"] / 1e6 for line in lines(tmp_path, "clerk")]
+    for snapshot in (tmp_path / "state/journals/clerk").glob("snapshot-*"):
+        snapshot.unlink()
+    async with ActorSystem(tmp_path) as system:
+        await system.spawn(Clerk, name="clerk")
+        assert system.cell("clerk").actor.state.at == told
+
+
+@pytest.mark.req("JR-5")
+@pytest.mark.rule("J6")
+async def test_an_actor_may_ask_for_a_snapshot_in_a_turn(tmp_path: Path) -> None:
+    """It is of that turn, and published behind the watermark."""
+    async with ActorSystem(tmp_path) as system:
+        clerk = await system.spawn(Clerk, name="clerk")
+        await clerk.ask_async(Stamp())
+        with pytest.raises(TurnOver):
+            system.cell("clerk").actor.compact()
+    assert [path.name for path in (tmp_path / "state/journals/clerk").glob("snapshot-*")] == [
+        "snapshot-0000000000000001.json"
+    ]
