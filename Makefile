@@ -7,13 +7,14 @@ INSTALLED := $(VENV)/.installed
 SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 
-.PHONY: help demo test check format lint types layers pytest browser bench storm clean
+.PHONY: help demo test check format lint types layers pytest browser bench storm mutants clean
 
 help:
 	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
 	@echo "make test    everything that CI checks (make check is the same)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
 	@echo "make storm   fifty kill -9 at random moments under load"
+	@echo "make mutants each rule of durability broken once, and the test that catches it"
 	@echo "make format  put the sources into the house format"
 	@echo "make clean   remove what the other targets made, .venv too"
 
@@ -54,6 +55,9 @@ bench: $(INSTALLED)
 
 storm: $(INSTALLED)
 	$(BIN)/python -m tests.faults.storm --kills 50 $(ARGS)
+
+mutants: $(INSTALLED)
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis .coverage build dist understudy.egg-info

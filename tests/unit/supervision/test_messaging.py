@@ -231,6 +231,28 @@ async def test_tell_refuses_at_the_bound_and_tell_async_waits() -> None:
 
 
 @pytest.mark.req("RT-5")
+@pytest.mark.rule("S1")
+async def test_what_other_threads_have_posted_counts_against_the_bound_before_it_is_taken_in() -> None:
+    """A loop that is busy takes nothing in, and yet no thread can post without end."""
+    async with ActorSystem() as system:
+        small = await system.spawn(Small)
+        outcomes: list[str] = []
+
+        def tell_more_than_fits() -> None:
+            for i in range(6):
+                try:
+                    small.tell(Number(i=i))
+                    outcomes.append("taken")
+                except MailboxFull:
+                    outcomes.append("full")
+
+        thread = threading.Thread(target=tell_more_than_fits)
+        thread.start()
+        thread.join(5)  # on the loop's own thread, on purpose: nothing is taken in meanwhile
+        assert outcomes == ["taken"] * 4 + ["full"] * 2
+
+
+@pytest.mark.req("RT-5")
 @pytest.mark.rule("S5")
 async def test_supervision_overtakes_messages_and_pykkas_stop_keeps_its_place() -> None:
     """`system.stop` goes before what waits; `ref.stop` after it."""
@@ -353,6 +375,26 @@ async def test_an_ask_runs_an_idle_actors_turn_in_the_actors_own_context() -> No
         with trio.testing.assert_no_checkpoints():
             await echo.ask_async(Where())
         assert trio.lowlevel.current_statistics().tasks_runnable == ticks
+
+
+class Go(Message[str]):
+    """Where were we, before we go abroad?"""
+
+
+class Traveller(Actor):
+    async def go(self, _message: Go) -> str:
+        before = place.get()
+        place.set("abroad")
+        await trio.lowlevel.checkpoint()
+        return before
+
+
+@pytest.mark.rule("T7")
+async def test_what_an_async_turn_sets_in_its_context_is_gone_with_it() -> None:
+    """The next turn of the same actor, and those of others, begin with the scheduler's own context."""
+    async with ActorSystem() as system:
+        travellers = [await system.spawn(Traveller) for _ in range(2)]
+        assert [await one.ask_async(Go()) for one in (*travellers, *travellers)] == ["nowhere"] * 4
 
 
 @pytest.mark.rule("S4")
@@ -525,6 +567,29 @@ async def test_timers_tick_on_the_injected_clock_and_end_with_the_incarnation(
             await works.ask_async(Boom())
         await trio.sleep(10)
         assert ticks == []
+
+
+@pytest.mark.req("RT-7")
+@pytest.mark.rule("C1")
+async def test_a_tick_of_a_cancelled_timer_that_is_queued_is_dropped(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The alarm rang when the message that cancels it, or replaces it, was waiting already."""
+    del autojump_clock
+    clock = VirtualClock()
+    ticks: list[tuple[str, float]] = []
+    async with ActorSystem(clock=clock) as system:
+        works = await system.spawn(Clockwork, ticks=ticks)
+        for message in (Alarm(cancel=True), Alarm(delay_s=5, text="second")):
+            await works.ask_async(Alarm(delay_s=60, text="first"))
+            timers = system.cell(works.name).timers
+            assert timers is not None
+            alarm = timers["t"].alarm
+            assert alarm is not None
+            works.tell(message)
+            alarm.call()
+            await trio.sleep(10)
+        assert [text for text, _ in ticks] == ["second"]
 
 
 @pytest.mark.req("RT-1")

@@ -35,6 +35,7 @@ from tests.unit.supervision.bank import (
 )
 from understudy import (
     Actor,
+    ActorStopped,
     ActorSystem,
     AskCycle,
     Event,
@@ -48,6 +49,7 @@ from understudy import (
     ReplyNotEncodable,
     Settings,
     TurnOver,
+    UnderstudyError,
     UnknownActor,
     UnknownMessage,
 )
@@ -730,3 +732,36 @@ async def test_an_actor_may_ask_for_a_snapshot_in_a_turn(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "state/journals/clerk").glob("snapshot-*")] == [
         "snapshot-0000000000000001.json"
     ]
+
+
+@pytest.mark.rule("J3")
+async def test_a_line_says_up_to_where_the_journal_was_durable_when_it_was_made(tmp_path: Path) -> None:
+    """By that a later start tells damage from a torn write."""
+    async with ActorSystem(tmp_path) as system:
+        account = await system.spawn(Account, name="a")
+        for _ in range(3):
+            await account.ask_async(Deposit(cents=1))
+    assert [line["mark"] for line in lines(tmp_path, "a")] == [0, 1, 2]
+
+
+@pytest.mark.rule("H3")
+async def test_stopping_an_actor_answers_everybody_who_waits_for_it(tmp_path: Path) -> None:
+    """Those whose turn runs, and those whose message still waits in the mailbox."""
+    errors: list[type[Exception]] = []
+    async with ActorSystem(tmp_path, settings=Settings(stop_timeout_s=0.05)) as system:
+        account = await system.spawn(Account, name="a")
+
+        async def ask(message: Message[Balance]) -> None:
+            try:
+                await account.ask_async(message)
+            except UnderstudyError as error:
+                errors.append(type(error))
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask, Slow(cents=1, wait_s=60))
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(ask, Deposit(cents=1))
+                await trio.testing.wait_all_tasks_blocked()
+                await system.stop("a")
+    assert errors == [OutcomeUnknown, ActorStopped]
