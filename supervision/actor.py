@@ -53,7 +53,11 @@ class Actor(pykka.Actor):
             """Called before the first message of each incarnation; a failure fails the start."""
 
         def on_stop(self) -> Awaitable[None] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            """Called at the end of an incarnation that has not failed."""
+            """Called at the end of an incarnation that has not failed; in a `PersistentActor` a turn.
+
+            What it emits there is in the journal when the actor has stopped, so that the next start can
+            tell a stop from a crash.
+            """
 
     _cell: Cell
     _handlers: ClassVar[dict[type, Handler]] = {}

@@ -320,12 +320,18 @@ class LivingCell(ScheduledCell):
 
     async def run_on_stop(self, reason: str) -> None:
         """Call the hook; its failure is logged and ends nothing."""
+        await self.called_on_stop(reason)
+
+    async def called_on_stop(self, reason: str) -> bool:
+        """Call the hook. Returns whether it was there to be called, and went well."""
         if not self.lives:  # failed, or ended before: it had its hook
-            return
+            return False
         try:
             await self.in_scope(call_hook(self.actor.on_stop))
         except Exception:
             log.exception("on_stop of %s failed (%s)", self, reason, extra={"action": "hook_failed"})
+            return False
+        return True
 
     def end_incarnation(self) -> None:
         """Timers and background tasks end with the incarnation."""

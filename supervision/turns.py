@@ -62,6 +62,10 @@ class Start:
     """The message of the turn in which `on_start` runs."""
 
 
+class Stop:
+    """The message of the turn in which `on_stop` runs."""
+
+
 # The format of a line (rule J3); the second one is for the most frequent turn: from outside, no sends.
 _LINE = b'{"seq":%d,"ts":%d,"cause":"%b","from":"%b","n":%d,"mark":%d%b,"events":[%b],"sends":[%b]%b'
 _PLAIN_LINE = b'{"seq":%d,"ts":%d,"cause":"outside/%d","from":"","n":0,"mark":%d%b,"events":[%b],"sends":[]'
@@ -552,6 +556,26 @@ class PersistentCell(JournaledCell):
         await self.in_scope(call_hook(self.actor.on_start))
         self.end(envelope, None)
         self.flush_lines()
+
+    async def run_on_stop(self, reason: str) -> None:
+        """As for every cell, but a turn: what it emits tells the next start that this was no crash.
+
+        One that fails or is cut off is discarded. Timers and tasks that it starts would end with the
+        incarnation at once, and are left out.
+        """
+        if self.problem is not None or self.dirty or self.actor_class.on_stop is pykka.Actor.on_stop:
+            await super().run_on_stop(reason)
+            return
+        envelope: Envelope = (Stop(), None, "", 0, b"stop/%d" % self.incarnation, None)
+        self.enter_turn(envelope)
+        self.live = self.in_turn = True
+        try:
+            if await self.called_on_stop(reason):
+                self._effects, self._undo = [], []
+                self.end(envelope, None)
+                self.flush_lines()
+        finally:
+            self.dirty = self._drop_turn()
 
 
 def outgoing(message: Any, value: Any) -> Any:

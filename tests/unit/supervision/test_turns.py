@@ -765,3 +765,44 @@ async def test_stopping_an_actor_answers_everybody_who_waits_for_it(tmp_path: Pa
                 await trio.testing.wait_all_tasks_blocked()
                 await system.stop("a")
     assert errors == [OutcomeUnknown, ActorStopped]
+
+
+class Closed(Event):
+    """The book was closed in order."""
+
+
+class BookState(BaseModel):
+    """How often it was closed in order."""
+
+    closed: int = 0
+
+
+class Book(PersistentActor[BookState]):
+    """Notes that it stops; `torn` makes that fail afterwards."""
+
+    def __init__(self, *, torn: bool = False) -> None:
+        super().__init__()
+        self._torn = torn
+
+    async def on_stop(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.emit(Closed())
+        if self._torn:
+            raise ValueError("torn")
+
+    def read(self, _message: Read) -> int:
+        return self.state.closed
+
+    def closed(self, _event: Closed) -> None:
+        self.state.closed += 1
+
+
+@pytest.mark.rule("T1")
+async def test_a_stop_in_order_is_a_turn(tmp_path: Path) -> None:
+    """What `on_stop` emits is durable when the actor has stopped; one that fails leaves no line (rule T3)."""
+    for torn, before in ((False, 0), (True, 1), (False, 1)):
+        async with ActorSystem(tmp_path) as system:
+            book = await system.spawn(Book, name="book", torn=torn)
+            assert await book.ask_async(Read(), timeout_s=5) == before
+    causes = [line["cause"] for line in lines(tmp_path, "book")]
+    assert causes == ["stop/1", "stop/1"]
