@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 
-.PHONY: help demo test check format lint types layers pytest browser bench storm mutants clean
+.PHONY: help demo test check format lint types layers pytest browser bench storm mutants gates clean
 
 help:
 	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   the benchmarks against peers: table and JSON"
 	@echo "make storm   fifty kill -9 at random moments under load"
 	@echo "make mutants each rule of durability broken once, and the test that catches it"
+	@echo "make gates   what must hold before a release, with a hundred kill -9"
 	@echo "make format  put the sources into the house format"
 	@echo "make clean   remove what the other targets made, .venv too"
 
@@ -24,7 +25,7 @@ $(INSTALLED): pyproject.toml tools/setup.sh
 demo: $(INSTALLED)
 	$(BIN)/understudy demo $(ARGS)
 
-# pytest comes last, so that its own closing line is the last that one sees.
+# pytest comes last, so that its own closing line is the last that one sees but for the rooms' coverage.
 test: lint types layers browser pytest
 
 check: test
@@ -49,12 +50,16 @@ browser: $(INSTALLED)
 
 pytest: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(if $(ARGS),,$(BIN)/python tools/rooms.py)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 storm: $(INSTALLED)
 	$(BIN)/python -m tests.faults.storm --kills 50 $(ARGS)
+
+gates: $(INSTALLED)
+	$(BIN)/python -m tests.gates
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants $(ARGS)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from understudy.actors.cast import start_cast
 from understudy.cli import logs
+from understudy.cli.config import HomeConfig, read_config
 from understudy.cli.exits import Exit, failure
 from understudy.cli.output import console, print_json
 from understudy.cli.settings import COMMON, Common, environment, home_path
@@ -51,9 +52,9 @@ def serve(*, host: Host = None, port: Port = None, common: Common = COMMON) -> i
         chosen = known.port if port is None else port
         if chosen > _HIGHEST_PORT:
             raise failure(Exit.USAGE, "Bad port", f"expected a port from 0 to {_HIGHEST_PORT}, got {chosen}")
-        server = _Server(
-            home_path(common), _loopback(host or known.host), chosen, signals, as_json=common.json
-        )
+        home = home_path(common)
+        listen = _loopback(host or known.host)
+        server = _Server(home, read_config(home), listen, chosen, signals, as_json=common.json)
         trio.run(server.run)
     return Exit.OK
 
@@ -76,8 +77,11 @@ def _loopback(host: str) -> str:
 class _Server:
     """One run of `serve`."""
 
-    def __init__(self, home: Path, host: str, port: int, signals: StopSignals, *, as_json: bool) -> None:
+    def __init__(
+        self, home: Path, config: HomeConfig, host: str, port: int, signals: StopSignals, *, as_json: bool
+    ) -> None:
         self._home = home
+        self._config = config
         self._host = host
         self._port = port
         self._signals = signals
@@ -92,7 +96,7 @@ class _Server:
         async with trio.open_nursery() as nursery:
             until_signal = trio.CancelScope()
             nursery.start_soon(self._cancel_on_signal, until_signal)
-            async with ActorSystem(self._home) as system:
+            async with ActorSystem(self._home, settings=self._config.runtime) as system:
                 self._open_log_file()
                 with until_signal:
                     await self._serve(system)
@@ -106,7 +110,7 @@ class _Server:
         scope.cancel()
 
     async def _serve(self, system: ActorSystem) -> None:
-        await start_cast(system)
+        await start_cast(system, self._config.cast)
         async with trio.open_nursery() as nursery:
             url: str = await nursery.start(partial(serve_http, system, self._host, self._port))
             assert system.owned is not None

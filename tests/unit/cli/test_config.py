@@ -1,0 +1,63 @@
+"""The home's configuration file: what it may say, and how it is told when it does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from understudy.cli.config import CONFIG_FILE, HomeConfig, read_config
+from understudy.cli.exits import CommandFailed, Exit
+
+
+def write(home: Path, text: str) -> None:
+    """Put the file into the home."""
+    (home / CONFIG_FILE).parent.mkdir()
+    (home / CONFIG_FILE).write_text(text)
+
+
+@pytest.mark.req("CLI-1")
+def test_a_home_without_a_file_has_the_defaults(tmp_path: Path) -> None:
+    """Nothing has to be written to begin."""
+    assert read_config(tmp_path) == HomeConfig()
+
+
+@pytest.mark.req("CLI-1")
+def test_what_the_file_says_counts_and_the_rest_are_the_defaults(tmp_path: Path) -> None:
+    """Each key by itself."""
+    write(tmp_path, '[cast]\nconcurrency = 9\ntimezone = "Europe/Zurich"\n[runtime]\nwindow = 16\n')
+
+    config = read_config(tmp_path)
+
+    assert (config.cast.concurrency, config.cast.timezone, config.runtime.window) == (9, "Europe/Zurich", 16)
+    assert config.cast.grace_s == HomeConfig().cast.grace_s
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[cast]\nconcurrency = 0", "cast.concurrency: .*greater than or equal to 1, got 0"),
+        ("[cast]\nconcurency = 4", "cast.concurency: Extra inputs are not permitted, got 4"),
+        ('[cast]\ntimezone = "Mars/Olympus"', "cast.timezone: .*IANA"),
+        ("[tasks]\nlimit = 4", "tasks: Extra inputs are not permitted"),
+        ("[cast\nconcurrency = 4", "expected TOML, got: .*line 1"),
+        ("cast = 4", "cast: .*got 4"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_file_and_key(tmp_path: Path, text: str, says: str) -> None:
+    """Exit code 2, and the server does not start with half of what was meant."""
+    write(tmp_path, text)
+    with pytest.raises(CommandFailed, match=says) as caught:
+        read_config(tmp_path)
+    assert caught.value.problem.exit == Exit.USAGE
+    assert str(tmp_path / CONFIG_FILE) in caught.value.problem.detail
+
+
+@pytest.mark.req("CLI-1")
+def test_bytes_that_are_no_text_are_told_too(tmp_path: Path) -> None:
+    """An editor may have saved it in another encoding."""
+    write(tmp_path, "")
+    (tmp_path / CONFIG_FILE).write_bytes(b"[cast]\n# \xff\n")
+    with pytest.raises(CommandFailed, match="expected TOML"):
+        read_config(tmp_path)

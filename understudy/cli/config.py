@@ -1,0 +1,55 @@
+"""`HOME/config/understudy.toml`: how `serve` runs this home. Written by people, read once at the start."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from understudy.actors.cast import CastConfig
+from understudy.cli.exits import Exit, failure
+from understudy.supervision.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG_FILE = "config/understudy.toml"
+
+
+class HomeConfig(BaseModel):
+    """The file's tables; each may be missing, and so may each of its keys.
+
+    Attributes:
+        cast: what the actors are made with.
+        runtime: sizes and times of journals and turns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cast: CastConfig = Field(default_factory=CastConfig)
+    runtime: Settings = Field(default_factory=Settings)
+
+
+def read_config(home: Path) -> HomeConfig:
+    """What the home's file says; the defaults when there is none.
+
+    Raises:
+        CommandFailed: it can't be read, or says something that does not fit (exit code 2).
+    """
+    path = home / CONFIG_FILE
+    try:
+        found = tomllib.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):  # a home that is a file is told where it is opened
+        found = {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise failure(Exit.USAGE, "Bad configuration", f"{path}: expected TOML, got: {error}") from error
+    try:
+        return HomeConfig.model_validate(found)
+    except ValidationError as error:
+        flaws = "; ".join(
+            f"{'.'.join(str(part) for part in flaw['loc'])}: {flaw['msg']}, got {flaw['input']!r}"
+            for flaw in error.errors()
+        )
+        detail = f"{path}: {flaws}. Change it, or remove it for the defaults"
+        raise failure(Exit.USAGE, "Bad configuration", detail) from error
