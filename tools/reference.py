@@ -54,9 +54,9 @@ def settings_page() -> str:
         "`start_cast(system, CastConfig(...))` of `understudy.actors.cast`.",
         fields_table(CastConfig),
         "## Of a home",
-        "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` has "
-        "the settings above, `[cast]` those of the cast. What is not there has its default; what does not fit is "
-        "said with file and key, and the server does not start (exit code 2).",
+        "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` "
+        "has the settings above, `[cast]` those of the cast. What is not there has its default; what does "
+        "not fit is said with file and key, and the server does not start (exit code 2).",
         '```toml\n[cast]\nconcurrency = 8\ntimezone = "Europe/Zurich"\n\n'
         "[runtime]\nsnapshot_bytes = 1_000_000\n```",
     )
