@@ -63,7 +63,8 @@ async def _read(
 ) -> _Misfit | None:
     """Recover without the snapshots in `unfit`; one more of these ends it, and is returned."""
     replay = _Replay(cell)
-    pause_at = time.perf_counter() + SLICE_S
+    slice_s = cell.scheduler.slice_s
+    pause_at = time.perf_counter() + slice_s
     for part in cell.journal.replay(starting=starting, unfit=unfit):
         if isinstance(part, Snapshot):
             if (reason := replay.restore(part)) is not None:
@@ -72,7 +73,7 @@ async def _read(
             replay.apply(part)
         if time.perf_counter() > pause_at:
             await trio.lowlevel.cancel_shielded_checkpoint()
-            pause_at = time.perf_counter() + SLICE_S
+            pause_at = time.perf_counter() + slice_s
     replay.finish()
     return None
 

@@ -57,9 +57,10 @@ IDLE, QUEUED, BUSY, PAUSED, STOPPED = range(5)
 class Scheduler:
     """All but `post` and `call_soon` on the loop's thread (rule S1)."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, slice_s: float = SLICE_S) -> None:
         self.nursery = nursery
         self.ident = get_ident()
+        self.slice_s = slice_s
         self.queue: deque[ScheduledCell] = deque()
         self.slice_end = 0.0
         self.spent = 0
@@ -138,7 +139,7 @@ class Scheduler:
     @enable_ki_protection
     def _help(self, reply: TaskReply | None) -> None:
         self.leader = self
-        self.slice_end = time.perf_counter() + SLICE_S
+        self.slice_end = time.perf_counter() + self.slice_s
         queue = self.queue
         try:
             while queue and self.spent < SLICE and (reply is None or not reply.done):
@@ -163,7 +164,7 @@ class Scheduler:
 
         while True:
             self.leader = me
-            self.slice_end = time.perf_counter() + SLICE_S
+            self.slice_end = time.perf_counter() + self.slice_s
             while (rests or queue) and self.leader is me:
                 if rests:
                     cell, rest = rests.popleft()
@@ -178,7 +179,7 @@ class Scheduler:
                 if self.spent >= SLICE or time.perf_counter() >= self.slice_end:
                     self.spent = 0
                     await cancel_shielded_checkpoint()
-                    self.slice_end = time.perf_counter() + SLICE_S
+                    self.slice_end = time.perf_counter() + self.slice_s
             if self.leader is me:
                 self.leader = None
             if len(self._idle) >= IDLE_PUMPS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from understudy.protocols.errors import (
     UnknownActor,
 )
 from understudy.protocols.lifecycle import SystemStatus
+from understudy.supervision.blocking import at_once, in_thread
 from understudy.supervision.cell import Cell
 from understudy.supervision.clock import Clock, SystemClock
 from understudy.supervision.files import Files
@@ -29,7 +31,7 @@ from understudy.supervision.journal import Journals
 from understudy.supervision.lifecycle import Lifecycle
 from understudy.supervision.processes import Processes
 from understudy.supervision.reference import ActorRef
-from understudy.supervision.scheduler import STOPPED, Scheduler
+from understudy.supervision.scheduler import SLICE_S, STOPPED, Scheduler
 from understudy.supervision.settings import Settings
 from understudy.supervision.timers import Timers
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from understudy.protocols.lifecycle import LifecycleEvent
     from understudy.supervision.actor import Actor
+    from understudy.supervision.blocking import RunBlocking
     from understudy.supervision.guardian import Parent
     from understudy.supervision.in_thread import ThreadedSystem
     from understudy.supervision.living import LivingCell
@@ -66,10 +69,14 @@ class ActorSystem:
         clock: what time it is; the machine's by default.
         seed: of the random numbers that actors use (jitter and the like).
         files: the file system; a faulty one in tests.
+        inline: for simulations: no thread is started or used. Journals are written, and blocking
+            calls made, on the loop; so a whole system runs on a virtual clock, the same in each run.
 
     Attributes:
         home: the home's paths, None without one.
         owned: the home as this process holds it, while the block runs.
+        run_blocking: `await system.run_blocking(function, *arguments)` makes a blocking call without
+            holding up the loop: in a thread, or inline at once. See `RunBlocking`.
 
     Raises:
         HomeInUse, HomeNotWritable, NewerVersion: on entering, when the home can't be used.
@@ -87,8 +94,11 @@ class ActorSystem:
         clock: Clock | None = None,
         seed: int | None = None,
         files: Files | None = None,
+        inline: bool = False,
     ) -> None:
         files = files or Files()
+        self.inline = inline
+        self.run_blocking: RunBlocking = at_once if inline else in_thread
         self.home = None if home is None else Home(Path(home).expanduser().absolute(), files)
         self.owned: OwnedHome | None = None
         self.journals: Journals | None = None
@@ -121,7 +131,8 @@ class ActorSystem:
                 # Before the nursery, which would wrap the error in a group.
                 self.owned = stack.enter_context(self.home.own())
             self.nursery = await stack.enter_async_context(trio.open_nursery())
-            self.scheduler = Scheduler(self.nursery)
+            # Inline, how fast the machine is must not decide who has the next turn.
+            self.scheduler = Scheduler(self.nursery, math.inf if self.inline else SLICE_S)
             LOOP_THREADS[get_ident()] += 1
             self.timers = Timers(self.clock)
             self._open_journals()
@@ -181,7 +192,7 @@ class ActorSystem:
             await self._processes.close()
         if self.journals is not None:
             flush_s = self.settings.flush_timeout_s
-            if not await trio.to_thread.run_sync(self.journals.close, flush_s):
+            if not await self.run_blocking(self.journals.close, flush_s):
                 log.error(
                     "the journals were not written within %s s", flush_s, extra={"action": "flush_timeout"}
                 )
@@ -189,7 +200,9 @@ class ActorSystem:
     def _open_journals(self) -> None:
         if self.home is None:
             return
-        self.journals = Journals(self.home.journals, self.home.files, self.scheduler.call_soon, self.settings)
+        self.journals = Journals(
+            self.home.journals, self.home.files, self.scheduler.call_soon, self.settings, inline=self.inline
+        )
         self._journal_names = set(self.journals.names())
 
     # -- actors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -85,7 +84,8 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         self._live = Live(self.feed)
         self._files = home.files
         self._folder = home.state / NAME
-        self._history = History(home.files, home.path / "history", timezone or machine_zone())
+        run_blocking = self.system.run_blocking
+        self._history = History(home.files, home.path / "history", timezone or machine_zone(), run_blocking)
         self.follower = Follower(
             self.feed,
             home.files,
@@ -93,6 +93,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             self.name,
             self._build_anew,
             self._applied,
+            run_blocking,
         )
         self._written_lines = 0
         self._checkpoints = 0
@@ -144,10 +145,10 @@ class ProjectionActor(PersistentActor[ProjectionState]):
 
     async def _load(self, file: str | None) -> None:
         if file is not None:
-            model = await trio.to_thread.run_sync(read_model, self._files, self._folder, file)
+            model = await self.system.run_blocking(read_model, self._files, self._folder, file)
             if model is not None:
                 self.feed.model = model
-        await trio.to_thread.run_sync(self._history.reset, tuple(self.feed.model.messages))
+        await self.system.run_blocking(self._history.reset, tuple(self.feed.model.messages))
 
     def _subscribed(self) -> ExitStack:
         stack = ExitStack()
@@ -223,12 +224,12 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         name, dump = file_name(self.feed.epoch, self._checkpoints), self.feed.model.dump()
         lines = self.follower.applied_lines
         try:
-            await trio.to_thread.run_sync(partial(write_model, self._files, self._folder, name, dump))
+            await self.system.run_blocking(write_model, self._files, self._folder, name, dump)
             await self.ref.ask_async(Checkpoint(file=name, cursors=dump.cursors), timeout_s=30)
         except (OSError, UnderstudyError) as error:
             log.warning("no checkpoint was taken: %s", error, extra={"action": "checkpoint_failed"})
             return False
-        await trio.to_thread.run_sync(remove_others, self._files, self._folder, name)
+        await self.system.run_blocking(remove_others, self._files, self._folder, name)
         self._written_lines = lines
         return True
 

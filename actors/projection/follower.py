@@ -18,12 +18,14 @@ from understudy.actors.projection.journal_lines import chunks_after, incarnation
 from understudy.actors.projection.model import ReadModel
 from understudy.protocols.errors import JournalDamaged
 from understudy.protocols.read_model import Cursor
+from understudy.supervision.blocking import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from understudy.actors.projection.feed import Feed
+    from understudy.supervision.blocking import RunBlocking
     from understudy.supervision.files import Files
     from understudy.supervision.journal.scan import Chunk
 
@@ -45,6 +47,7 @@ class Follower:
         own: the name of the projection's journal, which is not followed.
         new_epoch: makes the epoch of a model that is built anew.
         applied: called with the changes of each line, after the feed has them.
+        run_blocking: how the reading is kept off the loop.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Follower:
         own: str,
         new_epoch: Callable[[], int],
         applied: Callable[[Folded], None] = lambda _: None,
+        run_blocking: RunBlocking = in_thread,
     ) -> None:
+        self._run_blocking = run_blocking
         self.durable: dict[str, int] = {}
         self.applied_lines = 0
         self._feed = feed
@@ -157,7 +162,7 @@ class Follower:
         if journal not in self._check:
             return
         folder = self._folder / journal
-        incarnation = await trio.to_thread.run_sync(incarnation_of, self._files, folder)
+        incarnation = await self._run_blocking(incarnation_of, self._files, folder)
         self._check.discard(journal)
         self._incarnations[journal] = incarnation
         cursor = self._feed.model.cursors.get(journal)
@@ -172,7 +177,7 @@ class Follower:
 
     async def _read(self, journal: str, after: int, upto: int) -> None:
         chunks = chunks_after(self._files, self._folder / journal, after, upto)
-        while (chunk := await trio.to_thread.run_sync(_next, chunks)) is not None:
+        while (chunk := await self._run_blocking(_next, chunks)) is not None:
             await self._apply(journal, chunk.first_seq, chunk.lines)
         done = self._feed.model.cursor(journal)
         if done.seq < upto:  # as after `repair` took the last lines out, with their numbers

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import trio
+from understudy.supervision.blocking import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from understudy.protocols.read_model import MessageRow
+    from understudy.supervision.blocking import RunBlocking
     from understudy.supervision.files import Files
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,13 @@ class History:
         files: how they are written.
         folder: where.
         timezone: IANA name of the zone that days begin in.
+        run_blocking: how the writing is kept off the loop.
     """
 
-    def __init__(self, files: Files, folder: Path, timezone: str) -> None:
+    def __init__(
+        self, files: Files, folder: Path, timezone: str, run_blocking: RunBlocking = in_thread
+    ) -> None:
+        self._run_blocking = run_blocking
         self._files = files
         self._folder = folder
         self._zone = ZoneInfo(timezone)
@@ -72,7 +76,7 @@ class History:
         """
         for day in list(self._dirty):
             rows = tuple(self._days[day].values())
-            await trio.to_thread.run_sync(partial(self._write, day, rows))
+            await self._run_blocking(self._write, day, rows)
             if len(rows) == len(self._days[day]):
                 self._dirty.pop(day, None)
 

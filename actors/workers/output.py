@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import trio
 
 from understudy.protocols.tasks import EXCERPT_BYTES, FILE_BYTES, RECORD_BYTES, Output
+from understudy.supervision.blocking import in_thread
+
+if TYPE_CHECKING:
+    from understudy.supervision.blocking import RunBlocking
 
 log = logging.getLogger("understudy.workers")
 
@@ -22,11 +26,19 @@ class Capture:
         home: the home's folder; the file lies in it.
         name: the file's path in the home.
         record_bytes, file_bytes: the two bounds.
+        run_blocking: how the writing is kept off the loop.
     """
 
     def __init__(
-        self, home: Path, name: str, *, record_bytes: int = RECORD_BYTES, file_bytes: int = FILE_BYTES
+        self,
+        home: Path,
+        name: str,
+        *,
+        record_bytes: int = RECORD_BYTES,
+        file_bytes: int = FILE_BYTES,
+        run_blocking: RunBlocking = in_thread,
     ) -> None:
+        self._run_blocking = run_blocking
         self._path = home / name
         self._name = name
         self._record_bytes = record_bytes
@@ -48,9 +60,7 @@ class Capture:
         room = self._file_bytes - self._written
         if room > 0 and not self._broken:
             # In a thread: a full page cache makes a writer wait, and the loop must not.
-            await trio.to_thread.run_sync(
-                self._append, (before + data)[:room], limiter=trio.CapacityLimiter(1)
-            )
+            await self._run_blocking(self._append, (before + data)[:room], limiter=trio.CapacityLimiter(1))
 
     def skip(self, count: int) -> None:
         """`count` bytes were written but could not be had."""
@@ -61,7 +71,7 @@ class Capture:
         if self._file is not None:
             file, self._file = self._file, None
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._close, file, limiter=trio.CapacityLimiter(1))
+                await self._run_blocking(self._close, file, limiter=trio.CapacityLimiter(1))
         return Output(
             text=decode_tail(bytes(self._tail)),
             total_bytes=self._total,

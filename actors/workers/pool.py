@@ -272,7 +272,11 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                 number=task.attempts,
                 command=task.spec.command,
                 grace_s=self._grace_s,
-                capture=Capture(self._home, f"state/output/{task.id}-{task.attempts}.log"),
+                capture=Capture(
+                    self._home,
+                    f"state/output/{task.id}-{task.attempts}.log",
+                    run_blocking=self.system.run_blocking,
+                ),
             )
             self._running[task.id] = attempt
             executor = self._executors[task.spec.executor]

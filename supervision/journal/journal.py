@@ -12,7 +12,7 @@ from understudy.supervision.journal.output import Output
 from understudy.supervision.journal.replay import Replay, TornTail, write_again
 from understudy.supervision.journal.segments import journal_names
 from understudy.supervision.journal.snapshots import Snapshot, write_snapshot
-from understudy.supervision.journal.writer import Writer
+from understudy.supervision.journal.writer import InlineWriter, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +52,7 @@ class Journals:
         files: the operating system, or a faulty one in tests.
         post: runs a call on the loop's thread soon, from any thread; never raises.
         settings: `segment_bytes`, `open_files`, `sync_threads`.
+        inline: no threads; the journals are written on the loop, in steps of their own.
     """
 
     def __init__(
@@ -60,12 +61,18 @@ class Journals:
         files: Files,
         post: Callable[[Callable[[], None]], None],
         settings: JournalSettings,
+        *,
+        inline: bool = False,
     ) -> None:
         self.folder = folder
         self._files = files
         self._post = post
         self._settings = settings
-        self._writer = Writer(post, settings.open_files, settings.sync_threads)
+        self._writer = (
+            InlineWriter(post, settings.open_files)
+            if inline
+            else Writer(post, settings.open_files, settings.sync_threads)
+        )
 
     def open(self, name: str) -> Journal:
         """The journal of the actor `name`. Touches no file: `replay` reads, the first append makes."""

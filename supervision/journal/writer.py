@@ -52,6 +52,9 @@ class Writer:
         self._queue: SimpleQueue[Append | Callable[[], None] | None] = SimpleQueue()
         self.put: Callable[[Append], None] = self._queue.put
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._start()
+
+    def _start(self) -> None:
         self._thread.start()
 
     def run(self, job: Callable[[], None]) -> None:
@@ -60,12 +63,11 @@ class Writer:
 
     def forget(self, output: Output) -> None:
         """Close the journal's file after what was queued before."""
+        self._queue.put(partial(self._forget, output))
 
-        def close() -> None:
-            self._open.pop(output, None)
-            output.close()
-
-        self._queue.put(close)
+    def _forget(self, output: Output) -> None:
+        self._open.pop(output, None)
+        output.close()
 
     def close(self, deadline_s: float) -> bool:
         """Write what is queued, close all files, end the threads; False when that takes too long.
@@ -84,6 +86,9 @@ class Writer:
             if then is None:
                 break
             _run_job(then)
+        self._close_all()
+
+    def _close_all(self) -> None:
         for output in self._open:
             output.close()
         self._pool.close()
@@ -136,6 +141,56 @@ class Writer:
             oldest = next(iter(opened))
             del opened[oldest]
             oldest.close()
+
+
+class InlineWriter(Writer):
+    """The same service without a thread, for simulations: it works on the loop, in steps of its own.
+
+    What a turn queues is written and synced in a later call on the loop, and the watermarks move in
+    one after that: acknowledgements lag the turns as they do with threads, and in the same order in
+    each run. The disk holds up the loop meanwhile, so its files should be those of a test.
+    """
+
+    def __init__(self, post: Callable[[Callable[[], None]], None], open_files: int) -> None:
+        super().__init__(post, open_files, 1)
+        self._posted = False
+        self.put = self._put
+
+    def _start(self) -> None:
+        """There is no thread to start."""
+
+    def _put(self, item: Append | Callable[[], None] | None) -> None:
+        self._queue.put(item)
+        if not self._posted:
+            self._posted = True
+            self._post(self._work)
+
+    def run(self, job: Callable[[], None]) -> None:
+        """As `Writer.run`, on the loop."""
+        self._put(job)
+
+    def forget(self, output: Output) -> None:
+        """As `Writer.forget`."""
+        self._put(partial(self._forget, output))
+
+    def close(self, deadline_s: float) -> bool:  # noqa: ARG002 - nothing here waits
+        """As `Writer.close`; what is queued is written before it returns."""
+        self._work()
+        self._close_all()
+        return True
+
+    def make_durable(self, some: list[tuple[Output, list[Append]]]) -> None:
+        """As `Writer.make_durable`, one after the other."""
+        for output, appends in some:
+            _begin(output, appends)()
+
+    def _work(self) -> None:
+        self._posted = False
+        while not self._queue.empty():
+            batch, then = self._take()
+            if batch:
+                self._commit(batch)
+            _run_job(then or _nothing)
 
 
 def _nothing() -> None:

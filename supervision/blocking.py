@@ -1,0 +1,53 @@
+"""How a blocking call is made from the loop: in a thread, or in simulations at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class RunBlocking(Protocol):
+    """The shape of both; `ActorSystem.run_blocking` is one of them."""
+
+    async def __call__(
+        self,
+        function: Callable[[*Ts], T],
+        /,
+        *arguments: *Ts,
+        limiter: trio.CapacityLimiter | None = None,
+    ) -> T:
+        """What `function` returns for these arguments.
+
+        A cancellation waits for its end: not for what may never return.
+
+        Args:
+            function: may block; must not touch what belongs to the loop.
+            arguments: of it, by position.
+            limiter: of threads; trio's of forty by default, which all share.
+        """
+        ...
+
+
+async def in_thread(
+    function: Callable[[*Ts], T], /, *arguments: *Ts, limiter: trio.CapacityLimiter | None = None
+) -> T:
+    """In one of trio's threads: the loop goes on meanwhile."""
+    return await trio.to_thread.run_sync(function, *arguments, limiter=limiter)
+
+
+async def at_once(
+    function: Callable[[*Ts], T],
+    /,
+    *arguments: *Ts,
+    limiter: trio.CapacityLimiter | None = None,  # noqa: ARG001 - there are no threads to limit
+) -> T:
+    """On the loop, after a checkpoint: others get a turn as they would, and no thread is needed."""
+    await trio.lowlevel.checkpoint()
+    return function(*arguments)
