@@ -37,6 +37,14 @@ class NotFound(Refused):
     title = "Not found"
 
 
+class BadSchedule(Refused):
+    """A schedule that can never be: the text names the field of the expression, the zone or the time."""
+
+    code = "bad_schedule"
+    status = 422
+    title = "Bad schedule"
+
+
 class InvalidMessage(Refused):
     """A message or its field is not valid; the text names actor, message and field."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from understudy.protocols.base import Event, Frozen, Message
 from understudy.protocols.lifecycle import ActorStatus, Halt
-from understudy.protocols.schedules import ScheduleKind, ScheduleStatus
+from understudy.protocols.schedules import Misfire, Missed, Overlap, ScheduleKind, ScheduleStatus, Waking
 from understudy.protocols.tasks import MAIN_SESSION, Output, TaskStatus
 
 EXCERPT_CHARACTERS = 400
@@ -85,7 +85,14 @@ class MessageRow(Frozen):
 
 
 class ScheduleRow(Frozen):
-    """A schedule; `next_at` is None when it is not due any more, `at` is set for a single time."""
+    """A schedule as lists show it.
+
+    Attributes:
+        at: the time of one that has a single one.
+        next_at: the nominal time that comes next; None when there is none, or it is disabled.
+        last_at: the nominal time of the last firing; `firings` counts them.
+        missed: how many times nobody could fire and did not fire; `last_missed` are the latest of them.
+    """
 
     id: str
     title: str
@@ -95,6 +102,12 @@ class ScheduleRow(Frozen):
     command: tuple[str, ...] = ()
     kind: ScheduleKind = "background"
     text: str = ""
+    wake: Waking = "done"
+    misfire: Misfire = "once"
+    misfire_limit: int = 10
+    misfire_grace_s: float = 60.0
+    overlap: Overlap = "allow"
+    jitter_s: float = 0.0
     status: ScheduleStatus = "enabled"
     session: str = MAIN_SESSION
     origin: str | None = None
@@ -102,6 +115,8 @@ class ScheduleRow(Frozen):
     next_at: float | None = None
     last_at: float | None = None
     firings: int = 0
+    missed: int = 0
+    last_missed: Missed | None = None
 
 
 class ManagerRow(Frozen):

@@ -1,6 +1,7 @@
 """Schedules: what cron is asked, what it answers, and the facts of a schedule's life.
 
-Times are seconds since the epoch; a schedule's `timezone` says how its expression is read.
+Times are seconds since the epoch; a schedule's `timezone` says how its expression is read. A *nominal*
+time is one that the schedule names. Jitter moves the firing a little behind it; the firing keeps the name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from understudy.protocols.tasks import MAIN_SESSION, Word
 
 ScheduleKind = Literal["background", "reminder"]
 ScheduleStatus = Literal["enabled", "disabled", "done"]
+Misfire = Literal["skip", "once", "all"]
+Overlap = Literal["allow", "forbid", "replace"]
+Waking = Literal["done", "always"]
+
+COUNTED = 1000
+"""So many missed times of a schedule are counted, and so many that are not late fire together."""
 
 
 class ScheduleSpec(Frozen):
@@ -22,11 +29,21 @@ class ScheduleSpec(Frozen):
 
     Attributes:
         cron: a cron expression of five fields; exactly one of `cron` and `at` is given.
-        at: a single time; without a zone it is read in `timezone`.
+        at: a single time; without a zone it is read in `timezone`, where one that a spring change skips
+            is the first moment after the gap, and one that an autumn change repeats the first of the two.
         timezone: an IANA name, such as `Europe/Zurich`; None for the home's.
         command: program and arguments of the task that each firing makes; a reminder may have none.
         kind: `background` wakes the manager when its task is done, `reminder` at once.
+        wake: `always` has a background schedule wake the manager at once too.
         text: what a reminder says; its title when empty.
+        misfire: what becomes of times that nobody could fire (the runtime was down, the clock jumped):
+            none of them fires (`skip`), one firing makes up for all (`once`), or each fires (`all`), the
+            newest `misfire_limit` of them. What does not fire is recorded (`FiringsMissed`).
+        misfire_grace_s: a firing that is late by at most this is no misfire and happens as always.
+        overlap: when a task of an earlier firing is not over yet: `allow` both, `forbid` the new one,
+            or `replace` the old one, which is canceled. The pool decides, which knows what runs (rule C2).
+        jitter_s: a firing is late by up to this, and never reaches the next nominal time. How much follows
+            from the firing's name: the same after a restart, another one for each schedule.
         timeout_s, retries: as for a task.
         origin: the input that asked for it, when one did.
     """
@@ -37,7 +54,13 @@ class ScheduleSpec(Frozen):
     timezone: str | None = None
     command: tuple[Word, ...] = ()
     kind: ScheduleKind = "background"
+    wake: Waking = "done"
     text: str = Field(default="", max_length=10_000)
+    misfire: Misfire = "once"
+    misfire_limit: int = Field(default=10, ge=1, le=1000)
+    misfire_grace_s: float = Field(default=60.0, ge=1, le=31_536_000)
+    overlap: Overlap = "allow"
+    jitter_s: float = Field(default=0.0, ge=0, le=86_400)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     retries: int = Field(default=0, ge=0, le=100)
     session: str = MAIN_SESSION
@@ -55,8 +78,21 @@ class ScheduleSpec(Frozen):
         return self
 
 
+class Missed(Frozen):
+    """Nominal times that will not fire, from `first_at` to `last_at`; `count` 1,000 means: or more."""
+
+    count: int
+    first_at: float
+    last_at: float
+
+
 class ScheduleView(Frozen):
-    """A schedule as cron knows it; `next_runs` are its next due times, none while it is disabled."""
+    """A schedule as cron knows it.
+
+    Attributes:
+        next_runs: its next nominal times, none while it is disabled.
+        missed: how many times did not fire in all; `last_missed` are the latest of them.
+    """
 
     id: str
     spec: ScheduleSpec
@@ -65,10 +101,12 @@ class ScheduleView(Frozen):
     next_runs: tuple[float, ...] = ()
     last_nominal_at: float | None = None
     firings: int = 0
+    missed: int = 0
+    last_missed: Missed | None = None
 
 
 class ScheduleAccepted(Frozen):
-    """The schedule is durable; `next_at` is when it is due first."""
+    """The change is durable; `next_at` is the nominal time that comes next."""
 
     id: str
     next_at: float | None = None
@@ -77,8 +115,8 @@ class ScheduleAccepted(Frozen):
 class AddSchedule(Message[ScheduleAccepted]):
     """Make a schedule. `id` is one from `ReserveScheduleId`, or None for the next free one.
 
-    Raises (to who asks): `Refused` for a bad expression, an unknown zone, a date that never comes,
-    a time that is past, or an `id` that is not reserved.
+    Raises (to who asks): `BadSchedule` for a bad expression, an unknown zone, a date that never comes
+    or a time that is past; `Refused` for an `id` that is not reserved.
     """
 
     spec: ScheduleSpec
@@ -142,9 +180,8 @@ class ScheduleFired(Event):
     """It was due at `nominal_at`: the two name the firing, which happens once (rule C2).
 
     Attributes:
-        caught_up: whether it comes late for times that passed while nobody could fire it; they
-            are made up for by this one firing.
-        next_at: when it is due next; None when it is done.
+        caught_up: whether it is a misfire that is made up for: late by more than the grace.
+        next_at: the nominal time that comes next; None when it is done.
     """
 
     id: str
@@ -153,8 +190,19 @@ class ScheduleFired(Event):
     next_at: float | None
 
 
+class FiringsMissed(Event):
+    """Nobody could fire these times, and by the schedule's policy they don't fire any more.
+
+    `next_at` is the nominal time that comes next; None when there is none.
+    """
+
+    id: str
+    missed: Missed
+    next_at: float | None
+
+
 class ScheduleEnabled(Event):
-    """Due at `next_at`."""
+    """The nominal time that comes next is `next_at`."""
 
     id: str
     next_at: float

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import logging
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from understudy.actors.cron import times
-from understudy.actors.ids import is_given, number_of
+from understudy.actors.cron.reckoning import due_at, reckon
+from understudy.actors.ids import number_of
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
 from understudy.protocols.errors import NotFound, Refused
@@ -17,7 +18,9 @@ from understudy.protocols.schedules import (
     CronTick,
     DisableSchedule,
     EnableSchedule,
+    FiringsMissed,
     ListSchedules,
+    Missed,
     RemoveSchedule,
     ReserveScheduleId,
     ScheduleAccepted,
@@ -35,14 +38,26 @@ from understudy.protocols.schedules import (
 from understudy.protocols.tasks import CreateTask, TaskSpec
 from understudy.supervision.persistent import PersistentActor
 
-log = logging.getLogger("understudy.cron")
+if TYPE_CHECKING:
+    from understudy.actors.cron.reckoning import Reckoning
 
 FIRINGS_A_TURN = 100
 """A turn is one journal line; more than this many firings are spread over several."""
 
+LOOK_AGAIN_S = 30.0
+"""While something is armed, the wall clock is looked at this often.
+
+Timers run on the monotonic clock, which does not notice that the wall clock was set, nor (on Linux) that the
+machine slept. Linux has a timer that tells (`TFD_TIMER_CANCEL_ON_SET`), which Python has only since 3.13 and
+macOS not at all; a look costs microseconds and writes nothing.
+"""
+
+RESERVED_KEPT = 10_000
+"""Ids that were proposed and not used yet; the oldest of more are forgotten."""
+
 
 class Schedule(BaseModel):
-    """One schedule; `next_at` None: it is disabled, or done."""
+    """One schedule; `next_at` is the nominal time that comes next, None when it is disabled or done."""
 
     id: str
     spec: ScheduleSpec
@@ -51,20 +66,24 @@ class Schedule(BaseModel):
     status: ScheduleStatus = "enabled"
     last_nominal_at: float | None = None
     firings: int = 0
+    missed: int = 0
+    last_missed: Missed | None = None
 
 
 class CronState(BaseModel):
-    """All schedules; `next_schedule` is the number of the next one."""
+    """All schedules; `next_schedule` is the number of the next one, `reserved` the ids of proposals."""
 
     next_schedule: int = 1
+    reserved: dict[str, None] = Field(default_factory=dict)
     schedules: dict[str, Schedule] = Field(default_factory=dict)
 
 
 class CronActor(PersistentActor[CronState]):
     """Owns the schedules (CR-1) and fires each due time once (CR-2, rule C2).
 
-    Due times that passed while nobody could fire them are made up for by one firing for the last of
-    them, per schedule; so also when the clock jumps forward.
+    A firing is named by its schedule and its nominal time. A schedule's id is never given again, and its
+    nominal times only ever go up, so no name comes twice: not after a restart, nor when the schedule is
+    disabled and enabled or another one like it is added, nor when the clock is set back.
 
     Args:
         timezone: IANA name of the zone of schedules that name none.
@@ -77,12 +96,14 @@ class CronActor(PersistentActor[CronState]):
         self._timezone = timezone
         self._workers = workers
         self._manager = manager
-        self._due: list[tuple[float, str]] = []
+        self._due: list[tuple[float, float, str]] = []
         self._armed_at: float | None = None
 
     def on_start(self) -> None:
         self._due = [
-            (one.next_at, one.id) for one in self.state.schedules.values() if one.next_at is not None
+            (_due_at(one, one.next_at), one.next_at, one.id)
+            for one in self.state.schedules.values()
+            if one.next_at is not None
         ]
         heapq.heapify(self._due)
         self._fire_due()
@@ -105,7 +126,8 @@ class CronActor(PersistentActor[CronState]):
                 else times.first_due(spec, zone, self.clock.time())
             )
         self.emit(ScheduleAdded(id=schedule_id, spec=spec, timezone=timezone, next_at=next_at))
-        self._wait_for(schedule_id)
+        self._wait_for(self.state.schedules[schedule_id])
+        self._arm()
         return ScheduleAccepted(id=schedule_id, next_at=next_at)
 
     def reserve_schedule_id(self, _message: ReserveScheduleId) -> ScheduleAccepted:
@@ -116,17 +138,20 @@ class CronActor(PersistentActor[CronState]):
     def enable_schedule(self, message: EnableSchedule) -> ScheduleAccepted:
         one = self._find(message.id)
         if one.status == "done":
-            raise Refused(f"{one.id} is done: its time was {self._show(one, one.last_nominal_at)}")
+            raise Refused(f"{one.id} is done: it had one time, which is over")
         if one.status == "disabled":
-            next_at = times.first_due(one.spec, times.find_zone(one.timezone), self.clock.time())
+            # After the last firing also when the clock was set back: a name is not used twice.
+            after = max(self.clock.time(), one.last_nominal_at or 0.0)
+            next_at = times.first_due(one.spec, times.find_zone(one.timezone), after)
             self.emit(ScheduleEnabled(id=one.id, next_at=next_at))
-            self._wait_for(one.id)
+            self._wait_for(one)
+            self._arm()
         return ScheduleAccepted(id=one.id, next_at=one.next_at)
 
     def disable_schedule(self, message: DisableSchedule) -> ScheduleAccepted:
         one = self._find(message.id)
         if one.status == "done":
-            raise Refused(f"{one.id} is done: its time was {self._show(one, one.last_nominal_at)}")
+            raise Refused(f"{one.id} is done: it had one time, which is over")
         if one.status == "enabled":
             self.emit(ScheduleDisabled(id=one.id))
         return ScheduleAccepted(id=one.id)
@@ -148,17 +173,28 @@ class CronActor(PersistentActor[CronState]):
 
     def schedule_id_reserved(self, event: ScheduleIdReserved) -> None:
         self.state.next_schedule = number_of(event.id) + 1
+        self.state.reserved[event.id] = None
+        if len(self.state.reserved) > RESERVED_KEPT:
+            del self.state.reserved[next(iter(self.state.reserved))]
 
     def schedule_added(self, event: ScheduleAdded) -> None:
         self.state.schedules[event.id] = Schedule(
             id=event.id, spec=event.spec, timezone=event.timezone, next_at=event.next_at
         )
         self.state.next_schedule = max(self.state.next_schedule, number_of(event.id) + 1)
+        self.state.reserved.pop(event.id, None)
 
     def schedule_fired(self, event: ScheduleFired) -> None:
         one = self.state.schedules[event.id]
         one.last_nominal_at, one.next_at = event.nominal_at, event.next_at
         one.firings += 1
+        if event.next_at is None:
+            one.status = "done"
+
+    def firings_missed(self, event: FiringsMissed) -> None:
+        one = self.state.schedules[event.id]
+        one.missed += event.missed.count
+        one.last_missed, one.next_at = event.missed, event.next_at
         if event.next_at is None:
             one.status = "done"
 
@@ -178,58 +214,75 @@ class CronActor(PersistentActor[CronState]):
     def _fire_due(self) -> None:
         """Fire what is due, then wait for the next. Entries of what has changed since are void."""
         now = self.clock.time()
-        for _ in range(FIRINGS_A_TURN):
-            if (one := self._earliest()) is None or one.next_at is None or one.next_at > now:
-                break
-            heapq.heappop(self._due)
-            self._fire(one, one.next_at, now)
+        room = FIRINGS_A_TURN
+        while room > 0 and (one := self._earliest()) is not None and self._due[0][0] <= now:
+            _, nominal_at, _ = heapq.heappop(self._due)
+            zone = times.find_zone(one.timezone)
+            room -= self._settle(one, reckon(one.id, one.spec, zone, nominal_at, now), room)
+            self._wait_for(one)
         self._arm()
 
-    def _fire(self, one: Schedule, nominal_at: float, now: float) -> None:
-        zone = times.find_zone(one.timezone)
-        caught_up, next_at = False, None
-        if one.spec.cron is not None:
-            next_at = times.next_due(one.spec.cron, zone, nominal_at)
-            if next_at <= now:
-                nominal_at, caught_up = max(nominal_at, times.last_due(one.spec.cron, zone, now)), True
-                next_at = times.next_due(one.spec.cron, zone, now)
-        self.emit(ScheduleFired(id=one.id, nominal_at=nominal_at, caught_up=caught_up, next_at=next_at))
-        if next_at is not None:
-            heapq.heappush(self._due, (next_at, one.id))
-        if one.spec.command:
+    def _settle(self, one: Schedule, reckoning: Reckoning, room: int) -> int:
+        """Record and send what `reckoning` says, `room` firings at most; what is left is still due.
+
+        Returns:
+            how much room it took.
+        """
+        firings = reckoning.firings[:room]
+        following = [firing.nominal_at for firing in reckoning.firings[: room + 1]]
+        if len(reckoning.firings) <= room and reckoning.next_at is not None:
+            following.append(reckoning.next_at)
+        nexts = [*following, None]
+        if reckoning.missed is not None:
+            self.emit(FiringsMissed(id=one.id, missed=reckoning.missed, next_at=nexts[0]))
+        for firing, next_at in zip(firings, nexts[1:], strict=False):
+            self.emit(
+                ScheduleFired(
+                    id=one.id, nominal_at=firing.nominal_at, caught_up=firing.caught_up, next_at=next_at
+                )
+            )
+            self._send_firing(one, firing.nominal_at)
+        counted = 0 if reckoning.missed is None else reckoning.missed.count // 50
+        return max(1, len(firings)) + counted
+
+    def _send_firing(self, one: Schedule, nominal_at: float) -> None:
+        """The task first, then who is told (CR-2)."""
+        spec = one.spec
+        if spec.command:
             self.send(self._workers, CreateTask(spec=_task_of(one, nominal_at)))
-        if one.spec.kind == "reminder":
+        if spec.kind == "reminder" or spec.wake == "always":
             due = DueSchedule(
                 id=f"{one.id}@{nominal_at:.0f}",
                 schedule=one.id,
                 nominal_at=nominal_at,
-                title=one.spec.title,
-                text=one.spec.text,
-                session=one.spec.session,
+                title=spec.title,
+                text=spec.text,
+                session=spec.session,
             )
             self.send(self._manager, WakeCronDue(due=due))
 
-    def _wait_for(self, schedule_id: str) -> None:
-        next_at = self.state.schedules[schedule_id].next_at
-        if next_at is not None:
-            heapq.heappush(self._due, (next_at, schedule_id))
-            self._arm()
+    def _wait_for(self, one: Schedule) -> None:
+        if one.next_at is not None:
+            heapq.heappush(self._due, (_due_at(one, one.next_at), one.next_at, one.id))
 
     def _earliest(self) -> Schedule | None:
         while self._due:
-            next_at, schedule_id = self._due[0]
+            _, nominal_at, schedule_id = self._due[0]
             one = self.state.schedules.get(schedule_id)
-            if one is not None and one.next_at == next_at:
+            if one is not None and one.next_at == nominal_at:
                 return one
             heapq.heappop(self._due)
         return None
 
     def _arm(self) -> None:
-        """One timer, for the earliest due time (CR-2: no polling)."""
-        one = self._earliest()
-        if one is not None and one.next_at is not None and one.next_at != self._armed_at:
-            self._armed_at = one.next_at
-            self.start_timer("due", CronTick(), at_s=one.next_at)
+        """One timer, for the earliest due time, or for the next look at the clock."""
+        if self._earliest() is None:
+            return
+        now = self.clock.time()
+        at = min(self._due[0][0], now + LOOK_AGAIN_S)
+        if self._armed_at is None or at < self._armed_at:
+            self._armed_at = at
+            self.start_timer("due", CronTick(), delay_s=at - now)
 
     # -- small questions
 
@@ -240,9 +293,9 @@ class CronActor(PersistentActor[CronState]):
         return one
 
     def _reserved(self, schedule_id: str) -> str:
-        free = schedule_id not in self.state.schedules
-        if not (free and is_given(schedule_id, "sched", self.state.next_schedule)):
-            raise Refused(f"expected an id from ReserveScheduleId that is not in use, got {schedule_id!r}")
+        if schedule_id not in self.state.reserved:
+            msg = f"expected an id from ReserveScheduleId that was not used yet, got {schedule_id!r}"
+            raise Refused(msg)
         return schedule_id
 
     def _view(self, one: Schedule, runs: int) -> ScheduleView:
@@ -252,13 +305,16 @@ class CronActor(PersistentActor[CronState]):
             spec=one.spec,
             timezone=one.timezone,
             status=one.status,
-            next_runs=() if one.next_at is None else times.next_runs(one.spec, zone, one.next_at, runs),
+            next_runs=() if one.next_at is None else times.next_runs(one.spec.cron, zone, one.next_at, runs),
             last_nominal_at=one.last_nominal_at,
             firings=one.firings,
+            missed=one.missed,
+            last_missed=one.last_missed,
         )
 
-    def _show(self, one: Schedule, moment: float | None) -> str:
-        return "never" if moment is None else times.show(moment, times.find_zone(one.timezone))
+
+def _due_at(one: Schedule, nominal_at: float) -> float:
+    return due_at(one.id, one.spec, times.find_zone(one.timezone), nominal_at)
 
 
 def _task_of(one: Schedule, nominal_at: float) -> TaskSpec:

@@ -81,7 +81,7 @@ class RunDesk:
     async def add_schedule(self, spec: ScheduleSpec) -> tuple[str, tuple[float, ...]]:
         """See `Desk`."""
         zone = times.find_zone(spec.timezone or self._timezone)
-        runs = times.next_runs(spec, zone, times.first_due(spec, zone, self._now), SHOWN_RUNS)
+        runs = times.next_runs(spec.cron, zone, times.first_due(spec, zone, self._now), SHOWN_RUNS)
         schedule_id = (await self._ask(self._cron, ReserveScheduleId())).id
         self._actions.append(ScheduleToAdd(message=AddSchedule(spec=spec, id=schedule_id)))
         return schedule_id, runs

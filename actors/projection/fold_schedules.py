@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from understudy.protocols.read_model import Change, ScheduleRow
 from understudy.protocols.schedules import (
+    FiringsMissed,
     ScheduleAdded,
     ScheduleDisabled,
     ScheduleEnabled,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 EVENTS: tuple[type[Event], ...] = (
     ScheduleAdded,
     ScheduleFired,
+    FiringsMissed,
     ScheduleEnabled,
     ScheduleDisabled,
     ScheduleRemoved,
@@ -38,6 +40,10 @@ def fold_schedule(model: ReadModel, event: Event, at: float) -> list[Change]:
     match event:
         case ScheduleFired():
             update = {"next_at": event.next_at, "last_at": event.nominal_at, "firings": old.firings + 1}
+            update["status"] = "done" if event.next_at is None else old.status
+        case FiringsMissed():
+            update = {"next_at": event.next_at, "missed": old.missed + event.missed.count}
+            update |= {"last_missed": event.missed}
             update["status"] = "done" if event.next_at is None else old.status
         case ScheduleEnabled():
             update = {"status": "enabled", "next_at": event.next_at}
@@ -62,6 +68,12 @@ def _added(event: ScheduleAdded, at: float) -> ScheduleRow:
         command=spec.command,
         kind=spec.kind,
         text=spec.text,
+        wake=spec.wake,
+        misfire=spec.misfire,
+        misfire_limit=spec.misfire_limit,
+        misfire_grace_s=spec.misfire_grace_s,
+        overlap=spec.overlap,
+        jitter_s=spec.jitter_s,
         session=spec.session,
         origin=spec.origin,
         created_at=at,

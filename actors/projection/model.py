@@ -21,7 +21,7 @@ from understudy.protocols.tasks import Output, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FORMAT = 1
+FORMAT = 2
 OUTPUT_BUDGET_BYTES = 32 << 20
 
 

@@ -183,7 +183,7 @@ async def test_schedules_are_made_changed_and_removed(server: Server) -> None:
     assert (await server.client.post(f"/api/schedules/{name}/remove")).status_code == 202
     assert (await server.client.get("/api/schedules")).json()["schedules"] == []
     bad = await server.client.post("/api/schedules", json={**body, "cron": "61 * * * *"})
-    assert problem(bad) == (409, "refused")
+    assert problem(bad) == (422, "bad_schedule")
 
 
 @pytest.mark.req("API-1")

@@ -47,7 +47,7 @@ class FakeDesk:
         zone = times.find_zone("UTC")
         first = times.first_due(spec, zone, NOW)
         self.added.append(spec)
-        return "sched-2", times.next_runs(spec, zone, first, 3)
+        return "sched-2", times.next_runs(spec.cron, zone, first, 3)
 
     def remove_schedule(self, schedule_id: str) -> None:
         self.ended.append(schedule_id)

@@ -105,10 +105,10 @@ def test_next_runs_go_on_from_the_first() -> None:
     """As many as asked for; one for a single time."""
     spec = ScheduleSpec(title="x", cron="0 * * * *", command=("true",))
     first = at("2026-11-20T11:00:00")
-    assert (first, first + 3600, first + 7200) == times.next_runs(spec, ZURICH, first, 3)
-    assert times.next_runs(spec, ZURICH, first, 0) == ()
+    assert (first, first + 3600, first + 7200) == times.next_runs(spec.cron, ZURICH, first, 3)
+    assert times.next_runs(spec.cron, ZURICH, first, 0) == ()
     once = ScheduleSpec(title="x", at=datetime(2026, 11, 20, 18, 0, tzinfo=UTC), command=("true",))
-    assert (first,) == times.next_runs(once, ZURICH, first, 3)
+    assert (first,) == times.next_runs(once.cron, ZURICH, first, 3)
 
 
 def test_the_machines_zone_is_one_that_can_be_found() -> None:
