@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudy.actors.cron.times import find_zone, machine_zone
+from understudy.actors.projection.model import Kept
 from understudy.actors.registry import CAST, Role
 from understudy.protocols.errors import Refused
 from understudy.supervision.child_spec import ChildSpec
@@ -29,6 +30,8 @@ class CastConfig(BaseModel):
         concurrency: attempts at once.
         grace_s: how long a canceled or overdue command has between SIGTERM and SIGKILL.
         reruns: how often a task is run again because the runtime went down under it.
+        tasks_kept: finished tasks that are remembered, with how they ended; the oldest are forgotten first.
+        messages_kept: the same for messages of the conversation; all are in `history/`.
         run_failures: attempts of a run that may fail before its inputs get fallback replies.
         run_retry_s: wait before the second of them, doubled each time.
         run_timeout_s: an attempt that takes longer has failed.
@@ -40,6 +43,8 @@ class CastConfig(BaseModel):
     concurrency: int = Field(default=4, ge=1, le=1000)
     grace_s: float = Field(default=5.0, ge=0)
     reruns: int = Field(default=5, ge=0)
+    tasks_kept: int = Field(default=100_000, ge=1)
+    messages_kept: int = Field(default=20_000, ge=1)
     run_failures: int = Field(default=3, ge=1)
     run_retry_s: float = Field(default=1.0, ge=0)
     run_timeout_s: float = Field(default=600.0, gt=0)
@@ -56,7 +61,10 @@ class CastConfig(BaseModel):
     def arguments(self) -> dict[str, dict[str, Any]]:
         """What each actor of the cast is made with, by name."""
         return {
-            "projection": {"timezone": self.timezone},
+            "projection": {
+                "timezone": self.timezone,
+                "kept": Kept(tasks=self.tasks_kept, messages=self.messages_kept),
+            },
             "manager": {
                 "timezone": self.timezone,
                 "failures": self.run_failures,

@@ -17,7 +17,10 @@ from understudy.protocols.tasks import MAIN_SESSION, Output, TaskStatus
 EXCERPT_CHARACTERS = 400
 """So much of a task's output (the end of it) is in its row; `TaskDetail` has all that is kept."""
 
-TableName = Literal["tasks", "messages", "schedules", "manager", "actors", "incidents", "system"]
+TableName = Literal["tasks", "live", "messages", "schedules", "manager", "actors", "incidents", "system"]
+
+LIVE_CHARACTERS = 4000
+"""So much of what a running attempt has written (the end of it) is shown while it runs."""
 
 
 class TaskRow(Frozen):
@@ -63,6 +66,26 @@ class TaskDetail(TaskRow):
     """
 
     output: Output | None = None
+
+
+class LiveRow(Frozen):
+    """What a running attempt says of itself; gone when it has ended. Never journaled, so not in a rebuild.
+
+    Attributes:
+        id: the task's.
+        attempt: which of its attempts says it.
+        progress: from 0 to 1; None when it does not tell.
+        note: what it is at, in a few words.
+        output: the end of what it has written so far, at most `LIVE_CHARACTERS`.
+        output_bytes: how much it has written.
+    """
+
+    id: str
+    attempt: int
+    progress: float | None = None
+    note: str = ""
+    output: str = ""
+    output_bytes: int = 0
 
 
 class MessageRow(Frozen):
@@ -173,7 +196,7 @@ class ActorRow(ActorStatus):
     id: str
 
 
-Row = TaskRow | MessageRow | ScheduleRow | ManagerRow | ActorRow | Incident | SystemRow
+Row = TaskRow | LiveRow | MessageRow | ScheduleRow | ManagerRow | ActorRow | Incident | SystemRow
 
 
 class Change(Frozen):
@@ -190,6 +213,7 @@ class Snapshot(Frozen):
     Attributes:
         epoch, offset: together the event id (rule P2); an epoch is one start of the projection.
         tasks: the newest, and all that are not over; oldest first, as all tables here.
+        live: what running tasks say of themselves.
         counts: how many tasks there are of each status, the whole read model counted.
     """
 
@@ -197,6 +221,7 @@ class Snapshot(Frozen):
     offset: int
     time: float
     tasks: tuple[TaskRow, ...]
+    live: tuple[LiveRow, ...]
     messages: tuple[MessageRow, ...]
     schedules: tuple[ScheduleRow, ...]
     manager: ManagerRow

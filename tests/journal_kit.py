@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from understudy.actors.projection.model_dump import dump_of
 from understudy.protocols.conversation import ConversationMessage, InputReceived, RunStarted, RunSucceeded
 from understudy.protocols.engine import UserInput
 from understudy.protocols.schedules import ScheduleAdded, ScheduleFired, ScheduleRemoved, ScheduleSpec
@@ -20,6 +21,7 @@ from understudy.supervision.journal.line import seal
 from understudy.supervision.journal.segments import segment_path
 
 if TYPE_CHECKING:
+    from understudy.actors.projection import ReadModel
     from understudy.protocols import Event
 
 START_S = 1_795_000_000
@@ -105,3 +107,8 @@ def cron(count: int) -> list[bytes]:
             events.append(ScheduleRemoved(id=schedule))
         lines += [made_line(len(lines) + place, event) for place, event in enumerate(events, start=1)]
     return lines
+
+
+def as_filed(model: ReadModel) -> bytes:
+    """What the model's file would hold: two models are the same when this is."""
+    return b"".join(dump_of(model).lines())

@@ -5,6 +5,7 @@ from understudy.actors.projection.actor import (
     ProjectionActor,
     Unavailable,
     feed_of,
+    show_live,
     wait_until_ready,
     wait_until_shown,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "ReadModel",
     "Unavailable",
     "feed_of",
+    "show_live",
     "wait_until_ready",
     "wait_until_shown",
 ]

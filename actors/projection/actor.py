@@ -14,6 +14,9 @@ from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.follower import Follower
 from understudy.actors.projection.history import History
 from understudy.actors.projection.live import Live
+from understudy.actors.projection.live_rows import LIVE_PAUSE_S
+from understudy.actors.projection.model import Kept
+from understudy.actors.projection.model_dump import dump_of
 from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
 from understudy.protocols.errors import NotPersistent, UnderstudyError
 from understudy.protocols.lifecycle import ActorStarted
@@ -24,6 +27,7 @@ from understudy.supervision.turns import PersistentCell
 if TYPE_CHECKING:
     from understudy.actors.projection.fold import Folded
     from understudy.protocols.lifecycle import LifecycleEvent
+    from understudy.protocols.read_model import LiveRow
     from understudy.supervision.system import ActorSystem
 
 log = logging.getLogger(__name__)
@@ -72,14 +76,15 @@ class ProjectionActor(PersistentActor[ProjectionState]):
 
     Args:
         timezone: IANA name of the zone in which the history's days begin; None for the machine's.
+        kept: how much of what is over the read model has.
     """
 
-    def __init__(self, timezone: str | None = None) -> None:
+    def __init__(self, timezone: str | None = None, kept: Kept | None = None) -> None:
         super().__init__()
         home = self.system.home
         if home is None:
             raise NotPersistent("expected a system with a home to follow the journals of, got one without")
-        self.feed = Feed(self._new_epoch(0))
+        self.feed = Feed(self._new_epoch(0), kept)
         self.ready = trio.Event()
         self._live = Live(self.feed)
         self._files = home.files
@@ -138,6 +143,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
                     nursery.start_soon(self.follower.run)
                     nursery.start_soon(self._keep_files)
                     nursery.start_soon(self._keep_fresh)
+                    nursery.start_soon(self._keep_live)
         except Exception as error:
             raise FollowingFailed(f"the read model could not go on: {error!r}") from error
         finally:
@@ -145,10 +151,11 @@ class ProjectionActor(PersistentActor[ProjectionState]):
 
     async def _load(self, file: str | None) -> None:
         if file is not None:
-            model = await self.system.run_blocking(read_model, self._files, self._folder, file)
+            read = self.system.run_blocking
+            model = await read(read_model, self._files, self._folder, file, self.feed.model.kept)
             if model is not None:
                 self.feed.model = model
-        await self.system.run_blocking(self._history.reset, tuple(self.feed.model.messages))
+        await self.system.run_blocking(self._history.reset, self.feed.model.messages)
 
     def _subscribed(self) -> ExitStack:
         stack = ExitStack()
@@ -183,6 +190,13 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             before = self.clock.monotonic()
             self._refresh()
             await trio.sleep(max(REFRESH_PAUSE_S, 20 * (self.clock.monotonic() - before)))
+
+    async def _keep_live(self) -> None:
+        """Pass on what running attempts say of themselves."""
+        while True:
+            await self.feed.live.said()
+            self.feed.flush_live()
+            await trio.sleep(LIVE_PAUSE_S)
 
     def _applied(self, folded: Folded) -> None:
         if folded.problem is not None:
@@ -221,7 +235,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
     async def _take_checkpoint(self) -> bool:
         """Write and sync the model, then journal that it counts; the file before goes last."""
         self._checkpoints += 1
-        name, dump = file_name(self.feed.epoch, self._checkpoints), self.feed.model.dump()
+        name, dump = file_name(self.feed.epoch, self._checkpoints), dump_of(self.feed.model)
         lines = self.follower.applied_lines
         try:
             await self.system.run_blocking(write_model, self._files, self._folder, name, dump)
@@ -285,6 +299,18 @@ async def wait_until_shown(system: ActorSystem, journal: str, timeout_s: float) 
         await actor.follower.level(journal, watermark)
         return True
     return False
+
+
+def show_live(system: ActorSystem, row: LiveRow) -> None:
+    """Show viewers what a running attempt says of itself; nothing happens where there is no projection.
+
+    See `Feed.publish_live`: at most ten words a second of a task are passed on, and the row goes with its
+    attempt.
+    """
+    reader = system.find(NAME)
+    actor = None if reader is None else reader.actor
+    if isinstance(actor, ProjectionActor):
+        actor.feed.publish_live(row)
 
 
 def _watermark(system: ActorSystem, actor: str) -> int | None:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from understudy.actors.projection.model import ReadModel
+from understudy.actors.projection.live_rows import LiveRows
+from understudy.actors.projection.model import Kept, ReadModel
 from understudy.protocols.errors import UnderstudyError
 from understudy.protocols.read_model import ActorRow, Change, Incident, Snapshot, SystemRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
+
+    from understudy.protocols.read_model import LiveRow
 
 KEPT_CHANGES = 10_000
 KEPT_BYTES = 16 << 20
@@ -44,14 +47,16 @@ class Feed:
         epoch: differs from start to start, whatever was deleted in between.
         offset: of the last change; the first change has 1.
         model: what the journals say; changed by the follower only.
+        live: what running tasks say of themselves, beside the journals.
         actors, system, incidents: what the running system says; kept up to date while somebody watches.
         closed: whether this start of the projection is over.
     """
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, kept: Kept | None = None) -> None:
         self.epoch = epoch
         self.offset = 0
-        self.model = ReadModel()
+        self.model = ReadModel(kept)
+        self.live = LiveRows()
         self.actors: dict[str, ActorRow] = {}
         self.system = SystemRow()
         self.incidents: deque[Incident] = deque(maxlen=KEPT_INCIDENTS)
@@ -69,14 +74,31 @@ class Feed:
         """Number the changes and wake who waits for them. Never waits."""
         before = self.offset
         for change in changes:
-            data = encode(change) if self.subscribers else None
-            self._kept.append((change, data))
-            self._kept_bytes += len(data or b"")
-            self.offset += 1
+            self._number(change)
+            if change.table == "tasks" and (over := self.live.after(change)) is not None:
+                self._number(over)
         while len(self._kept) > KEPT_CHANGES or self._kept_bytes > KEPT_BYTES:
             self._kept_bytes -= len(self._kept.popleft()[1] or b"")
         if self.offset != before:
             self.wake()
+
+    def _number(self, change: Change) -> None:
+        data = encode(change) if self.subscribers else None
+        self._kept.append((change, data))
+        self._kept_bytes += len(data or b"")
+        self.offset += 1
+
+    def publish_live(self, row: LiveRow) -> None:
+        """Show what a running attempt says of itself, within a tenth of a second. Never waits.
+
+        Only its newest word counts: what comes in between is passed over. The row goes when the task's
+        attempt has ended, and a word that comes later is dropped. Not journaled, and not in a rebuild.
+        """
+        self.live.say(row)
+
+    def flush_live(self) -> None:
+        """Publish what attempts have said since the last time."""
+        self.publish(self.live.take(self.model))
 
     def start_anew(self, epoch: int, model: ReadModel) -> None:
         """Put another model in the place of this one; every subscriber gets a fresh snapshot."""
@@ -140,21 +162,20 @@ class Feed:
         model = self.model
         tasks = model.tasks.newest(SNAPSHOT_ROWS)
         shown = {task.id for task in tasks}
-        older = [
-            row for name in model.active if name not in shown and (row := model.tasks.get(name)) is not None
-        ]
+        older = [row for name, row in model.tasks.active.items() if name not in shown]
         return Snapshot.model_construct(
             epoch=self.epoch,
             offset=self.offset,
             time=now,
             tasks=(*older, *tasks),
+            live=self.live.shown(),
             messages=tuple(model.messages.newest(SNAPSHOT_ROWS)),
             schedules=tuple(model.schedules.newest(SNAPSHOT_ROWS)),
             manager=model.manager,
             actors=tuple(self.actors.values())[:SNAPSHOT_ACTORS],
             incidents=tuple(self.incidents),
             system=self.system,
-            counts=tuple(sorted(model.counts.items())),
+            counts=tuple(sorted(model.tasks.counts.items())),
         )
 
 

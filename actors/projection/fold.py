@@ -81,7 +81,7 @@ def fold_line(model: ReadModel, cursor: Cursor, line: bytes) -> Folded:
             changes += fold(model, kind.model_validate(entry.data), parsed.ts / 1e6)
     except ValidationError as error:
         return Folded(changes, f"{cursor.journal}, seq {cursor.seq}: {error}")
-    return Folded(changes, None)
+    return Folded(changes + model.take_evicted(), None)
 
 
 def _newer(cursor: Cursor, entry: _Entry, kind: type[Event]) -> str:

@@ -93,5 +93,5 @@ def _manager(model: ReadModel, **update: object) -> list[Change]:
 
 
 def _put(model: ReadModel, row: MessageRow) -> Change:
-    model.messages.put(row)
+    model.put_message(row)
     return Change.model_construct(table="messages", id=row.id, row=row)

@@ -173,7 +173,7 @@ class Follower:
             )
             self._check.update(self.durable)
             self._check.discard(journal)
-            self._feed.start_anew(self._new_epoch(), ReadModel())
+            self._feed.start_anew(self._new_epoch(), ReadModel(self._feed.model.kept))
 
     async def _read(self, journal: str, after: int, upto: int) -> None:
         chunks = chunks_after(self._files, self._folder / journal, after, upto)

@@ -3,10 +3,14 @@
 `HOME/history/YYYY-MM-DD.jsonl`, days in the home's time zone. A file is a pure function of the messages
 of its day, put in place at once (old or new after a crash, never a mixture): writing it again gives
 the same bytes, and a rebuild the same files. Hand edits are overwritten, and that is logged.
+
+Only the newest days are in memory. A message that comes for an older one (a clock that was put back) is
+added to what the file has.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from understudy.supervision.files import Files
 
 log = logging.getLogger(__name__)
+DAYS_IN_MEMORY = 2
 _RECORD = {"id", "role", "text", "at", "in_reply_to", "task", "session"}
 
 
@@ -45,6 +50,7 @@ class History:
         self._zone = ZoneInfo(timezone)
         self._days: dict[str, dict[str, MessageRow]] = {}
         self._dirty: dict[str, None] = {}
+        self._partial = ""  # up to this day, the file may have more than the memory
 
     @property
     def dirty(self) -> bool:
@@ -52,13 +58,21 @@ class History:
         return bool(self._dirty)
 
     def reset(self, written: Iterable[MessageRow]) -> None:
-        """Begin with messages that are in their files already, unless a file is missing. Blocks."""
+        """Begin with messages that are in their files already, unless a file is missing. Blocks.
+
+        Args:
+            written: the newest ones, in the order in which they came; older ones may be forgotten.
+        """
         self._days.clear()
         self._dirty.clear()
+        self._partial = ""
         for row in written:
             self.add(row)
+        if self._days:
+            self._partial = min(self._days)
         there = set(self._files.listdir(self._folder))
         self._dirty = {day: None for day in self._days if f"{day}.jsonl" not in there}
+        self._forget()
 
     def add(self, row: MessageRow) -> None:
         """Take in a message; one that is there already changes nothing."""
@@ -79,19 +93,43 @@ class History:
             await self._run_blocking(self._write, day, rows)
             if len(rows) == len(self._days[day]):
                 self._dirty.pop(day, None)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let days go that are written, but for the newest."""
+        for day in sorted(self._days)[:-DAYS_IN_MEMORY]:
+            if day not in self._dirty:
+                del self._days[day]
+                self._partial = max(self._partial, day)
 
     def _write(self, day: str, rows: tuple[MessageRow, ...]) -> None:
         """On a worker thread."""
-        data = b"".join(row.model_dump_json(include=_RECORD).encode() + b"\n" for row in rows)
+        lines = {row.id: row.model_dump_json(include=_RECORD).encode() + b"\n" for row in rows}
         path = self._folder / f"{day}.jsonl"
         self._files.make_folders(self._folder)
         try:
             old = self._files.read_all(path)
         except FileNotFoundError:
             old = b""
+        if day <= self._partial:
+            lines = {**_by_id(old), **lines}
+        data = b"".join(lines.values())
         if old == data:
             return
         if not data.startswith(old):
             extra = {"action": "history_overwritten", "file": str(path)}
             log.warning("%s was changed by somebody else and is written anew", path.name, extra=extra)
         self._files.publish(path, data)
+
+
+def _by_id(data: bytes) -> dict[str, bytes]:
+    """A file's lines by the id of their message; what is no line of ours is left out."""
+    found: dict[str, bytes] = {}
+    for line in data.splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(name := record.get("id"), str):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- whatever somebody wrote there
+            found[name] = line
+    return found

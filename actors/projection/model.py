@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from understudy.actors.projection.table import Table
+from understudy.actors.projection.table import BoundedTable, Table
 from understudy.protocols.read_model import (
+    Change,
     Cursor,
     ManagerRow,
     MessageRow,
@@ -16,43 +16,60 @@ from understudy.protocols.read_model import (
     TaskDetail,
     TaskRow,
 )
-from understudy.protocols.tasks import Output, TaskStatus
+from understudy.protocols.tasks import FINAL, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FORMAT = 2
+    from understudy.protocols.read_model import TableName
+
 OUTPUT_BUDGET_BYTES = 32 << 20
 
 
-class ModelDump(BaseModel):
-    """The read model as a file holds it. `format` changes when a fold does: another one is built anew."""
+class Kept(BaseModel):
+    """How much of what is over a read model keeps; the oldest goes first.
+
+    Attributes:
+        tasks: finished tasks; their bytes are those of their rows, without the outputs.
+        messages: messages other than inputs that still wait for a reply.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int
-    cursors: tuple[Cursor, ...]
-    tasks: tuple[TaskRow, ...]
-    outputs: tuple[tuple[str, Output], ...]
-    messages: tuple[MessageRow, ...]
-    schedules: tuple[ScheduleRow, ...]
-    manager: ManagerRow
-    manager_wakes: tuple[str, ...]
+    tasks: int = Field(default=100_000, ge=1)
+    task_bytes: int = Field(default=128 << 20, ge=1)
+    messages: int = Field(default=20_000, ge=1)
+    message_bytes: int = Field(default=64 << 20, ge=1)
 
 
 class ReadModel:
-    """Tables, and the cursor of each journal that they were folded from."""
+    """Tables, and the cursor of each journal that they were folded from.
 
-    def __init__(self) -> None:
+    Args:
+        kept: bounds what is over.
+    """
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self.kept = kept or Kept()
         self.cursors: dict[str, Cursor] = {}
-        self.tasks = Table[TaskRow]()
-        self.active: dict[str, None] = {}
-        self.counts = Counter[TaskStatus]()
-        self.messages = Table[MessageRow]()
+        self.tasks = BoundedTable(
+            TaskRow,
+            lambda row: row.status,
+            lambda row: row.status in FINAL,
+            self.kept.tasks,
+            self.kept.task_bytes,
+        )
+        self.messages = BoundedTable(
+            MessageRow,
+            lambda row: row.role,
+            lambda row: row.role != "user" or row.reply is not None,
+            self.kept.messages,
+            self.kept.message_bytes,
+        )
         self.schedules = Table[ScheduleRow]()
         self.manager = ManagerRow()
         self.manager_wakes: dict[str, None] = {}
-        self._outputs: dict[str, Output] = {}
+        self.outputs: dict[str, bytes] = {}
         self._output_bytes = 0
 
     def cursor(self, journal: str) -> Cursor:
@@ -64,65 +81,49 @@ class ReadModel:
         return len(self.tasks) + len(self.messages) + len(self.schedules)
 
     def put_task(self, row: TaskRow) -> None:
-        """Add or replace a task; keeps the counts and the set of those that are not over."""
-        old = self.tasks.get(row.id)
-        if old is not None:
-            self.counts[old.status] -= 1
-        self.counts[row.status] += 1
-        if row.status in ("pending", "running"):
-            self.active[row.id] = None
-        else:
-            self.active.pop(row.id, None)
-        self.tasks.put(row)
+        """Add or replace a task."""
+        self.tasks.put(row, self.cursor("workers").seq)
+
+    def put_message(self, row: MessageRow) -> None:
+        """Add or replace a message."""
+        self.messages.put(row, self.cursor("manager").seq)
 
     def put_output(self, task: str, output: Output) -> None:
         """Keep a task's output, as long as all that are kept fit the budget; the oldest go first."""
+        self.put_packed_output(task, output.model_dump_json(exclude_defaults=True).encode())
+
+    def put_packed_output(self, task: str, output: bytes) -> None:
+        """The same, of an output that is packed."""
         self._drop_output(task)
-        self._outputs[task] = output
-        self._output_bytes += len(output.text)
+        self.outputs[task] = output
+        self._output_bytes += len(output)
         while self._output_bytes > OUTPUT_BUDGET_BYTES:
-            self._drop_output(next(iter(self._outputs)))
+            self._drop_output(next(iter(self.outputs)))
 
     def _drop_output(self, task: str) -> None:
-        if (old := self._outputs.pop(task, None)) is not None:
-            self._output_bytes -= len(old.text)
+        if (old := self.outputs.pop(task, None)) is not None:
+            self._output_bytes -= len(old)
+
+    def take_evicted(self) -> list[Change]:
+        """The rows that went to make room since this was called last."""
+        if not (self.tasks.evicted or self.messages.evicted):
+            return []
+        for task in self.tasks.evicted:
+            self._drop_output(task)
+        changes = [*_gone("tasks", self.tasks.evicted), *_gone("messages", self.messages.evicted)]
+        self.tasks.evicted.clear()
+        self.messages.evicted.clear()
+        return changes
 
     def task_detail(self, task: str) -> TaskDetail | None:
         """A task with its output; None when there is no such task."""
         row = self.tasks.get(task)
         if row is None:
             return None
-        return TaskDetail.model_construct(**dict(row), output=self._outputs.get(task))
-
-    def dump(self) -> ModelDump:
-        """The model as it stands; cheap, since rows are immutable: only references are copied."""
-        return ModelDump.model_construct(
-            format=FORMAT,
-            cursors=tuple(sorted(self.cursors.values(), key=lambda cursor: cursor.journal)),
-            tasks=tuple(self.tasks),
-            outputs=tuple(self._outputs.items()),
-            messages=tuple(self.messages),
-            schedules=tuple(self.schedules),
-            manager=self.manager,
-            manager_wakes=tuple(self.manager_wakes),
-        )
-
-    @classmethod
-    def load(cls, dump: ModelDump) -> ReadModel:
-        """The model that `dump` was made of."""
-        model = cls()
-        model.cursors = {cursor.journal: cursor for cursor in dump.cursors}
-        for task in dump.tasks:
-            model.put_task(task)
-        for name, output in dump.outputs:
-            model.put_output(name, output)
-        _fill(model.messages, dump.messages)
-        _fill(model.schedules, dump.schedules)
-        model.manager = dump.manager
-        model.manager_wakes = dict.fromkeys(dump.manager_wakes)
-        return model
+        packed = self.outputs.get(task)
+        output = None if packed is None else Output.model_validate_json(packed)
+        return TaskDetail.model_construct(**dict(row), output=output)
 
 
-def _fill(table: Table[MessageRow] | Table[ScheduleRow], rows: Iterable[MessageRow | ScheduleRow]) -> None:
-    for row in rows:
-        table.put(row)  # pyright: ignore[reportArgumentType] -- each table is filled from its own rows
+def _gone(table: TableName, ids: Iterable[str]) -> list[Change]:
+    return [Change.model_construct(table=table, id=name, row=None) for name in ids]

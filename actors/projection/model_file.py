@@ -4,50 +4,63 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from pydantic import ValidationError
 
-from understudy.actors.projection.model import FORMAT, ModelDump, ReadModel
-from understudy.supervision.journal.line import TAIL_BYTES, is_sealed, seal
+from understudy.actors.projection.model_dump import ModelDump, load
+from understudy.supervision.files import READ, REPLACE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from understudy.actors.projection.model import Kept, ReadModel
     from understudy.supervision.files import Files
 
 log = logging.getLogger(__name__)
 _PREFIX = "model-"
+_PART_BYTES = 1 << 20
+_END = b'{"crc":"%08x"}\n'
 
 
 def write_model(files: Files, folder: Path, name: str, dump: ModelDump) -> None:
     """Write `dump` to `folder/name`; durable when it returns. Blocks.
 
+    In parts: a second copy of the whole would be what most of the memory goes for.
+
     Raises:
         OSError.
     """
     files.make_folders(folder)
-    files.publish(folder / name, seal(dump.model_dump_json(warnings=False).encode()[:-1]))
+    temporary = folder / f"{name}.tmp"
+    fd = files.open(temporary, REPLACE)
+    try:
+        crc = 0
+        for part in _parts(dump):
+            crc = crc32(part, crc)
+            files.write_all(fd, part)
+        files.write_all(fd, _END % crc)
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)
+    files.replace(temporary, folder / name)
+    files.sync_folder(folder)
 
 
-def read_model(files: Files, folder: Path, name: str) -> ReadModel | None:
+def read_model(files: Files, folder: Path, name: str, kept: Kept) -> ReadModel | None:
     """The model in `folder/name`; None when it is missing, damaged, or of another format. Blocks."""
     try:
-        data = files.read_all(folder / name)
-        if not is_sealed(data):
-            raise ValueError("the checksum is wrong")
-        dump = ModelDump.model_validate_json(data[:-TAIL_BYTES] + b"}")
-        if dump.format != FORMAT:
-            raise ValueError(f"expected format {FORMAT}, got {dump.format}")
-    except (OSError, ValueError, ValidationError) as error:
+        return load(_lines(files, folder / name), kept)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         extra = {"action": "model_rebuilt", "file": name}
         log.warning("%s can't be used, the read model is built anew: %s", name, error, extra=extra)
         return None
-    return ReadModel.load(dump)
 
 
 def file_name(epoch: int, number: int) -> str:
     """A name that no other start of the projection uses."""
-    return f"{_PREFIX}{epoch}-{number}.json"
+    return f"{_PREFIX}{epoch}-{number}.jsonl"
 
 
 def remove_others(files: Files, folder: Path, name: str) -> None:
@@ -60,3 +73,36 @@ def remove_others(files: Files, folder: Path, name: str) -> None:
                 log.warning(
                     "%s was not removed: %s", other, error, extra={"action": "model_left", "file": other}
                 )
+
+
+def _parts(dump: ModelDump) -> Iterator[bytes]:
+    lines: list[bytes] = []
+    size = 0
+    for line in dump.lines():
+        lines.append(line)
+        size += len(line)
+        if size >= _PART_BYTES:
+            yield b"".join(lines)
+            lines, size = [], 0
+    yield b"".join(lines)
+
+
+def _lines(files: Files, path: Path) -> Iterator[bytes]:
+    """The file's lines without its last one, which proves the others.
+
+    Raises:
+        ValueError: at the end, when it does not.
+    """
+    fd = files.open(path, READ)
+    try:
+        crc, rest = 0, b""
+        while part := files.read(fd, _PART_BYTES):
+            lines = (rest + part).splitlines(keepends=True)
+            rest = lines.pop()
+            for line in lines:
+                crc = crc32(line, crc)
+                yield line
+        if rest != _END % crc:
+            raise ValueError("the checksum is wrong")
+    finally:
+        files.close(fd)

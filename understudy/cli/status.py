@@ -101,7 +101,7 @@ def _from_files(home: Path, pid: int | None) -> StatusAnswer:
         running=False,
         pid=pid,
         manager=look.model.manager,
-        tasks=TaskCounts.model_validate(dict(look.model.counts)),
+        tasks=TaskCounts.model_validate(dict(look.model.tasks.counts)),
         messages=len(look.model.messages),
         schedules=len(look.model.schedules),
         journals=look.reports,

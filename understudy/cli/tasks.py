@@ -47,7 +47,7 @@ def list_tasks(
     if address is None:
         look = look_at(require_home(home))
         code = report_damage(look, as_json=common.json)
-        rows, following = look.model.tasks.page(limit, None, lambda row: status in (None, row.status))
+        rows, following = look.model.tasks.page(limit, None, None if status is None else {status})
         page = TaskPage(tasks=rows, next=following)
     else:
         page = trio.run(partial(_list, address, limit, status))

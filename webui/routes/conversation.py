@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from understudy.protocols.conversation import INPUT_CHARACTERS, SubmitInput
 from understudy.protocols.read_model import MessageRow
 from understudy.protocols.tasks import MAIN_SESSION
-from understudy.webui.context import PAGE_ROWS, Accepted, Body, Ctx, Key, Limit, PageCursor, checked
+from understudy.webui.context import PAGE_ROWS, Accepted, Body, Ctx, Key, Limit, PageCursor, as_json, checked
 
 router = APIRouter(tags=["conversation"])
 
@@ -36,8 +36,8 @@ async def submit_input(context: Ctx, body: NewInput) -> Accepted:
     return Accepted(id=accepted.id)
 
 
-@router.get("/api/messages")
-async def list_messages(context: Ctx, limit: Limit = PAGE_ROWS, cursor: PageCursor = None) -> Messages:
+@router.get("/api/messages", response_model=Messages)
+async def list_messages(context: Ctx, limit: Limit = PAGE_ROWS, cursor: PageCursor = None) -> Response:
     """The conversation, newest first."""
     rows, following = context.feed.model.messages.page(limit, cursor)
-    return Messages.model_construct(messages=rows, next=following)
+    return as_json(Messages.model_construct(messages=rows, next=following))

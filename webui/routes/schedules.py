@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from understudy.protocols.read_model import ScheduleRow
@@ -19,7 +19,7 @@ from understudy.protocols.schedules import (
     ScheduleSpec,
 )
 from understudy.protocols.tasks import MAIN_SESSION, Word
-from understudy.webui.context import PAGE_ROWS, Body, Ctx, Key, Limit, PageCursor, checked
+from understudy.webui.context import PAGE_ROWS, Body, Ctx, Key, Limit, PageCursor, as_json, checked
 
 router = APIRouter(tags=["schedules"])
 ScheduleId = Annotated[str, Path(max_length=200, examples=["sched-1"])]
@@ -50,11 +50,11 @@ class Schedules(BaseModel):
     next: str | None = Field(description="the cursor of the next page; null when there is none")
 
 
-@router.get("/api/schedules")
-async def list_schedules(context: Ctx, limit: Limit = PAGE_ROWS, cursor: PageCursor = None) -> Schedules:
+@router.get("/api/schedules", response_model=Schedules)
+async def list_schedules(context: Ctx, limit: Limit = PAGE_ROWS, cursor: PageCursor = None) -> Response:
     """The schedules, newest first."""
     rows, following = context.feed.model.schedules.page(limit, cursor)
-    return Schedules.model_construct(schedules=rows, next=following)
+    return as_json(Schedules.model_construct(schedules=rows, next=following))
 
 
 @router.post("/api/schedules", status_code=202)

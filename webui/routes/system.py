@@ -100,7 +100,7 @@ async def show_status(context: Ctx) -> Status:
         actors=len(status.actors),
         read_model="away" if feed is None else "ready",
         manager=model.manager,
-        tasks=TaskCounts(**dict(model.counts)),
+        tasks=TaskCounts(**dict(model.tasks.counts)),
         messages=len(model.messages),
         schedules=len(model.schedules),
         incidents=[] if feed is None else list(feed.incidents)[: -SHOWN_INCIDENTS - 1 : -1],

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.journal_kit import conversation, pool
+from tests.journal_kit import as_filed, conversation, pool
+from understudy.actors.projection import model_dump as dumps
 from understudy.actors.projection.fold import fold_line
 from understudy.actors.projection.history import History
-from understudy.actors.projection.model import ModelDump, ReadModel
+from understudy.actors.projection.model import Kept, ReadModel
+from understudy.actors.projection.model_dump import dump_of
 from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
 from understudy.protocols.read_model import Cursor, MessageRow
 from understudy.supervision.files import Files
@@ -35,30 +37,36 @@ def made_model() -> ReadModel:
 def test_a_written_model_is_read_back_the_same(tmp_path: Path) -> None:
     """Rows, outputs, cursors, and what follows from them: counts, active tasks."""
     model = made_model()
-    write_model(Files(), tmp_path / "projection", "model-1-1.json", model.dump())
-    back = read_model(Files(), tmp_path / "projection", "model-1-1.json")
+    write_model(Files(), tmp_path / "projection", "model-1-1.jsonl", dump_of(model))
+    back = read_model(Files(), tmp_path / "projection", "model-1-1.jsonl", model.kept)
     assert back is not None
-    assert back.dump() == ModelDump.model_validate(model.dump().model_dump())
-    assert (+back.counts, back.active) == (+model.counts, model.active)
+    assert as_filed(back) == as_filed(model)
+    assert (+back.tasks.counts, back.tasks.active) == (+model.tasks.counts, model.tasks.active)
+    assert list(back.tasks) == list(model.tasks)
     assert back.task_detail("task-1") == model.task_detail("task-1")
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "other format"])
-def test_a_file_that_is_not_whole_is_not_used(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "flipped", "other format", "other bounds"])
+def test_a_file_that_is_not_whole_is_not_used(
+    tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The model is built from the journals then: the file is no more than a shortcut."""
-    path = tmp_path / "model-1-1.json"
-    dump = made_model().dump()
+    path = tmp_path / "model-1-1.jsonl"
+    write_model(Files(), tmp_path, path.name, dump_of(made_model()))
+    assert read_model(Files(), tmp_path, path.name, Kept()) is not None
     if damage == "other format":
-        dump = dump.model_copy(update={"format": 99})
-    write_model(Files(), tmp_path, path.name, dump)
+        monkeypatch.setattr(dumps, "FORMAT", 99)
     data = path.read_bytes()
     if damage == "missing":
         path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
     elif damage == "cut":
         path.write_bytes(data[:-10])
     elif damage == "flipped":
         path.write_bytes(data.replace(b"say 1", b"say 2"))
-    assert read_model(Files(), tmp_path, path.name) is None
+    kept = Kept(tasks=7) if damage == "other bounds" else Kept()
+    assert read_model(Files(), tmp_path, path.name, kept) is None
 
 
 def test_files_of_older_checkpoints_are_removed(tmp_path: Path) -> None:
@@ -66,7 +74,7 @@ def test_files_of_older_checkpoints_are_removed(tmp_path: Path) -> None:
     for name in (file_name(1, 1), file_name(1, 2), "notes.txt"):
         (tmp_path / name).write_text("{}")
     remove_others(Files(), tmp_path, file_name(1, 2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model-1-2.json", "notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model-1-2.jsonl", "notes.txt"]
 
 
 def message(number: int, at: float, **more: object) -> MessageRow:
@@ -160,3 +168,37 @@ async def test_history_survives_a_power_failure_at_every_operation(tmp_path: Pat
         await history.flush()
         assert len((home / "history" / "2026-11-19.jsonl").read_bytes().splitlines()) == 2
     assert crash > 3
+
+
+@pytest.mark.req("MG-6")
+async def test_a_message_for_a_day_that_is_not_in_memory_any_more_is_added_to_its_file(
+    tmp_path: Path,
+) -> None:
+    """A clock that was put back must not cost the day what is in its file."""
+    history = History(Files(), tmp_path, "UTC")
+    for number in range(4):
+        history.add(message(number, MIDNIGHT_UTC + number * 86_400))
+        await history.flush()
+    history.add(message(9, MIDNIGHT_UTC + 5))
+    await history.flush()
+    lines = (tmp_path / "2026-11-19.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["msg-0", "msg-9"]
+
+
+@pytest.mark.req("MG-6")
+async def test_the_first_kept_day_keeps_what_the_read_model_has_forgotten(tmp_path: Path) -> None:
+    """The read model has the newest messages; a start with it must not write the older ones away."""
+    rows = [message(number, MIDNIGHT_UTC + number) for number in range(4)]
+    first = History(Files(), tmp_path, "UTC")
+    first.reset(())
+    for row in rows[:3]:
+        first.add(row)
+    await first.flush()
+    with (tmp_path / "2026-11-19.jsonl").open("ab") as file:
+        file.write(b"[]\nnot ours\n")
+    again = History(Files(), tmp_path, "UTC")
+    again.reset(rows[2:3])
+    again.add(rows[3])
+    await again.flush()
+    lines = (tmp_path / "2026-11-19.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["msg-0", "msg-1", "msg-2", "msg-3"]

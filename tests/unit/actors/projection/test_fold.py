@@ -58,7 +58,8 @@ def test_a_task_is_followed_from_creation_to_its_end() -> None:
         START_S + 180,
     )
     assert (second.status, second.attempts, second.finished_at) == ("running", 1, None)
-    assert (model.counts["succeeded"], model.counts["running"], list(model.active)) == (1, 1, ["task-2"])
+    counts = model.tasks.counts
+    assert (counts["succeeded"], counts["running"], list(model.tasks.active)) == (1, 1, ["task-2"])
 
 
 @pytest.mark.req("PJ-1")

@@ -9,7 +9,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.journal_kit import conversation, cron, pool, write_journal
+from tests.journal_kit import as_filed, conversation, cron, pool, write_journal
 from understudy.actors.projection import follower as followers
 from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.fold import fold_line
@@ -39,11 +39,6 @@ def rebuilt() -> ReadModel:
         for seq, line in enumerate(lines, start=1):
             fold_line(model, Cursor(journal=journal, incarnation=1, seq=seq), line)
     return model
-
-
-def as_filed(model: ReadModel) -> object:
-    """What a model's file would hold."""
-    return model.dump().model_dump()
 
 
 @st.composite

@@ -1,0 +1,146 @@
+"""The read model as lines of a file: what it holds at one moment, and the way back.
+
+    {"format":2,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…]}
+    ["tasks",0,17,"succeeded","task-1",{"id":"task-1","title":…}]
+
+After the head a line for each row: its table, its place among the table's rows (the order in which they
+came), the seq of the line that ended it (null: it is not over), its tag, its id, and the row without
+what has its default. Rows that are over are in the order in which they were. They are read without being
+parsed: 100,000 take a fifth of a second, as JSON and as models they would take two.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from understudy.actors.projection.model import Kept, ReadModel
+from understudy.actors.projection.table import BoundedTable, Packed, Table
+from understudy.protocols.read_model import Cursor, ManagerRow, MessageRow, ScheduleRow, TaskRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FORMAT = 3
+"""Another one is built anew: it changes when a fold or a row does."""
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    kept: Kept
+    cursors: tuple[Cursor, ...]
+    manager: ManagerRow
+    manager_wakes: tuple[str, ...]
+
+
+class TableDump(NamedTuple):
+    """A table's rows at one moment: ids in order, rows that are over, rows that are not."""
+
+    name: str
+    order: tuple[str, ...]
+    over: tuple[tuple[str, Packed], ...]
+    active: tuple[BaseModel, ...]
+
+
+class ModelDump(NamedTuple):
+    """The read model at one moment. Cheap to make, since only references are copied."""
+
+    head: _Head
+    tables: tuple[TableDump, ...]
+    outputs: tuple[tuple[str, bytes], ...]
+
+    @property
+    def cursors(self) -> tuple[Cursor, ...]:
+        """How far each journal was read."""
+        return self.head.cursors
+
+    def lines(self) -> Iterator[bytes]:
+        """The file's lines; the same model gives the same bytes."""
+        yield self.head.model_dump_json().encode() + b"\n"
+        for table in self.tables:
+            yield from _table_lines(table)
+        for task, output in self.outputs:
+            yield _line("outputs", 0, None, "", task, output)
+
+
+def dump_of(model: ReadModel) -> ModelDump:
+    """The model as it stands."""
+    head = _Head(
+        format=FORMAT,
+        kept=model.kept,
+        cursors=tuple(sorted(model.cursors.values(), key=lambda cursor: cursor.journal)),
+        manager=model.manager,
+        manager_wakes=tuple(model.manager_wakes),
+    )
+    tables = (
+        _bounded("tasks", model.tasks),
+        _bounded("messages", model.messages),
+        TableDump("schedules", tuple(model.schedules.names()), (), tuple(model.schedules)),
+    )
+    return ModelDump(head, tables, tuple(model.outputs.items()))
+
+
+def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
+    """The model that the lines are of.
+
+    Raises:
+        ValueError: they are of another format, or of a model that kept another amount.
+    """
+    rest = iter(lines)
+    # The format first: the head of another one may have other fields.
+    first = next(rest, b"{}")
+    found = json.loads(first).get("format")
+    if found != FORMAT:
+        raise ValueError(f"expected format {FORMAT}, got {found}")
+    head = _Head.model_validate_json(first)
+    if head.kept != kept:
+        raise ValueError(f"expected a model that keeps {kept}, got {head.kept}")
+    model = ReadModel(kept)
+    model.cursors = {cursor.journal: cursor for cursor in head.cursors}
+    model.manager = head.manager
+    model.manager_wakes = dict.fromkeys(head.manager_wakes)
+    _load_rows(model, rest)
+    return model
+
+
+def _load_rows(model: ReadModel, lines: Iterable[bytes]) -> None:
+    places: dict[str, list[tuple[int, str]]] = {"tasks": [], "messages": [], "schedules": []}
+    bounded: dict[str, BoundedTable[Any]] = {"tasks": model.tasks, "messages": model.messages}
+    types = {"tasks": TaskRow, "messages": MessageRow, "schedules": ScheduleRow}
+    tables: dict[str, Table[Any]] = {**bounded, "schedules": model.schedules}
+    for line in lines:
+        start, _, row = line.partition(b'",{')  # a string in JSON has no bare quote
+        name, place, seq, tag, row_id = json.loads(start + b'"]')
+        data = b"{" + row[:-2]
+        if name == "outputs":
+            model.put_packed_output(row_id, data)
+            continue
+        places[name].append((place, row_id))
+        if seq is None:
+            tables[name].put(types[name].model_validate_json(data))
+        else:
+            bounded[name].put_packed(row_id, Packed(tag, seq, data))
+    for name, found in places.items():
+        tables[name].reorder([row_id for _, row_id in sorted(found)])
+
+
+def _bounded(name: str, table: BoundedTable[Any]) -> TableDump:
+    return TableDump(name, tuple(table.names()), tuple(table.over.items()), tuple(table.active.values()))
+
+
+def _table_lines(table: TableDump) -> Iterator[bytes]:
+    places = {row_id: place for place, row_id in enumerate(table.order)}
+    for row_id, packed in table.over:
+        yield _line(table.name, places[row_id], packed.seq, packed.tag, row_id, packed.data)
+    for row in table.active:
+        row_id: str = getattr(row, "id")  # noqa: B009 - each row has one
+        data = row.model_dump_json(exclude_defaults=True).encode()
+        yield _line(table.name, places[row_id], None, "", row_id, data)
+
+
+def _line(table: str, place: int, seq: int | None, tag: str, row_id: str, data: bytes) -> bytes:
+    return b"%b,%b]\n" % (json.dumps([table, place, seq, tag, row_id])[:-1].encode(), data)
