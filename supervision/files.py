@@ -71,8 +71,7 @@ class Files:
             fcntl.fcntl(fd, full)
         else:
             os.fdatasync(fd)
-        if os.fstat(fd).st_nlink == 0:
-            raise FileNotFoundError(errno.ENOENT, "the file that is written was removed")
+        check_not_removed(fd)
 
     def sync_folder(self, folder: Path) -> None:
         """Make the folder's entries durable: files made in it, renamed into it, removed from it."""
@@ -185,3 +184,13 @@ class Files:
                 with suppress(OSError):
                     self.rmdir(new)
                 raise
+
+
+def check_not_removed(fd: int) -> None:
+    """Whether the file still has a name: what is written to one without is lost.
+
+    Raises:
+        FileNotFoundError.
+    """
+    if os.fstat(fd).st_nlink == 0:
+        raise FileNotFoundError(errno.ENOENT, "the file that is written was removed")
