@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudy.actors.cron.times import find_zone, machine_zone
 from understudy.actors.projection.model import Kept
 from understudy.actors.registry import CAST, Role
+from understudy.actors.workers.config import PoolConfig
 from understudy.protocols.errors import Refused
+from understudy.protocols.tasks import FILE_BYTES, Variable
 from understudy.supervision.child_spec import ChildSpec
 from understudy.supervision.strategy import Strategy
 from understudy.supervision.supervisor import Supervisor
@@ -28,8 +31,15 @@ class CastConfig(BaseModel):
     Attributes:
         timezone: IANA name of the home's zone: schedules without one, `/at 18:00`, the history's days.
         concurrency: attempts at once.
+        queue_limits: attempts at once of a queue, by its name: `{"web": 4}`.
+        profiles: which executor stands for a profile: `{"standard": "shell"}`.
+        workspaces: folders below which tasks may work, besides `work/` in the home.
+        environment: variables of this process that commands get, besides PATH, HOME, LANG and their like.
+        default_timeout_s: time limit of an attempt whose task names none.
+        max_timeout_s: no task may ask for more.
+        output_file_bytes: so much of an attempt's output is kept in its file.
         grace_s: how long a canceled or overdue command has between SIGTERM and SIGKILL.
-        reruns: how often a task is run again because the runtime went down under it.
+        reruns: how often a task is run again because the runtime crashed under it.
         tasks_kept: finished tasks that are remembered, with how they ended; the oldest are forgotten first.
         messages_kept: the same for messages of the conversation; all are in `history/`.
         run_failures: attempts of a run that may fail before its inputs get fallback replies.
@@ -41,6 +51,13 @@ class CastConfig(BaseModel):
 
     timezone: str = Field(default_factory=machine_zone)
     concurrency: int = Field(default=4, ge=1, le=1000)
+    queue_limits: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(default={})
+    profiles: dict[str, str] = Field(default={})
+    workspaces: tuple[Path, ...] = ()
+    environment: tuple[Variable, ...] = ()
+    default_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    output_file_bytes: int = Field(default=FILE_BYTES, ge=0)
     grace_s: float = Field(default=5.0, ge=0)
     reruns: int = Field(default=5, ge=0)
     tasks_kept: int = Field(default=100_000, ge=1)
@@ -72,7 +89,22 @@ class CastConfig(BaseModel):
                 "run_timeout_s": self.run_timeout_s,
             },
             "cron": {"timezone": self.timezone},
-            "workers": {"limit": self.concurrency, "grace_s": self.grace_s, "reruns": self.reruns},
+            "workers": {
+                "limit": self.concurrency,
+                "grace_s": self.grace_s,
+                "reruns": self.reruns,
+                "config": PoolConfig(
+                    queue_limits=self.queue_limits,
+                    profiles=self.profiles,
+                    workspaces=self.workspaces,
+                    environment=self.environment,
+                    default_timeout_s=self.default_timeout_s,
+                    max_timeout_s=self.max_timeout_s,
+                    output_file_bytes=self.output_file_bytes,
+                    tasks_kept=self.tasks_kept,
+                    timezone=self.timezone,
+                ),
+            },
         }
 
 

@@ -45,18 +45,6 @@ class BadSchedule(Refused):
     title = "Bad schedule"
 
 
-class SeqNotKept(NotFound):
-    """A journal has no turn of that number, or not any more (rule J7); `first` and `last` are kept."""
-
-    code = "seq_not_kept"
-    title = "Turn not kept"
-
-    def __init__(self, message: str, *, first: int = 0, last: int = 0) -> None:
-        super().__init__(message)
-        self.first = first
-        self.last = last
-
-
 class InvalidMessage(Refused):
     """A message or its field is not valid; the text names actor, message and field."""
 
@@ -73,6 +61,85 @@ class UnknownMessage(Refused):
     title = "Unknown message"
 
 
+class TaskRefused(Refused):
+    """The pool would not make a task, or end one: `rule` says why, and `task` names the one in the way.
+
+    Attributes:
+        rule: the rule that refused: one of these classes stands for each.
+        task: the task that stands in the way; None when none does, or when the refusal is repeated for
+            an idempotency key (its text still names it).
+    """
+
+    code = "task_refused"
+    title = "Task refused"
+    rule: ClassVar[str] = ""
+
+    def __init__(self, text: str, *, task: str | None = None) -> None:
+        super().__init__(text)
+        self.task = task
+
+
+class DuplicateTask(TaskRefused):
+    """An active task has the same fingerprint."""
+
+    code = "duplicate_task"
+    title = "Duplicate task"
+    rule = "fingerprint"
+
+
+class TaskOver(TaskRefused):
+    """The task has succeeded or failed: final states stay as they are."""
+
+    code = "task_over"
+    title = "Task is over"
+    rule = "final"
+
+
+class NotConfigured(TaskRefused):
+    """The pool has no executor of that name: a profile that nothing was configured for, or a misspelt one."""
+
+    code = "not_configured"
+    status = 422
+    title = "Executor not configured"
+    rule = "executor"
+
+
+class UnknownFunction(TaskRefused):
+    """No callable of that name is registered."""
+
+    code = "unknown_function"
+    status = 422
+    title = "Unknown function"
+    rule = "function"
+
+
+class BadArguments(TaskRefused):
+    """The callable does not take these arguments."""
+
+    code = "bad_arguments"
+    status = 422
+    title = "Bad arguments"
+    rule = "arguments"
+
+
+class BadWorkspace(TaskRefused):
+    """The folder to work in is outside of the allowed ones, or reaches what belongs to the runtime."""
+
+    code = "bad_workspace"
+    status = 422
+    title = "Bad workspace"
+    rule = "workspace"
+
+
+class TooLongTimeout(TaskRefused):
+    """The task asks for more time than the configuration allows."""
+
+    code = "too_long_timeout"
+    status = 422
+    title = "Time limit too long"
+    rule = "timeout"
+
+
 class UnknownActor(UnderstudyError):
     """No actor of that name, neither running nor in the home."""
 
@@ -81,16 +148,8 @@ class UnknownActor(UnderstudyError):
     title = "Unknown actor"
 
 
-class InvalidName(UnderstudyError):
-    """The name can't be an actor's: it also names a folder, and stands in journal lines."""
-
-    code = "invalid_name"
-    status = 422
-    title = "Invalid name"
-
-
 class NameTaken(UnderstudyError):
-    """Another actor of this system has the name."""
+    """Another actor of this system has the name, or the name is not valid."""
 
     code = "name_taken"
     status = 409

@@ -12,7 +12,7 @@ from typing import Literal
 from understudy.protocols.base import Event, Frozen, Message
 from understudy.protocols.lifecycle import ActorStatus, Halt
 from understudy.protocols.schedules import Misfire, Missed, Overlap, ScheduleKind, ScheduleStatus, Waking
-from understudy.protocols.tasks import MAIN_SESSION, Output, TaskStatus
+from understudy.protocols.tasks import DEFAULT_QUEUE, MAIN_SESSION, Output, TaskStatus
 
 EXCERPT_CHARACTERS = 400
 """So much of a task's output (the end of it) is in its row; `TaskDetail` has all that is kept."""
@@ -30,9 +30,10 @@ class TaskRow(Frozen):
         status: `pending`, `running`, or one of the final states `succeeded`, `failed`, `canceled`.
         attempts: how many were started.
         why: why it waits or how it ended, in a sentence; empty while it runs.
-        retry_at: when a pending one that failed is tried again.
+        due_at: when a pending one may start at the earliest; `retry_at` is the same for one that failed.
         canceling: whether it runs and was asked to end.
         output_bytes: how much its last finished attempt wrote; `excerpt` is the end of that.
+        value: what its callable returned, as JSON.
     """
 
     id: str
@@ -41,6 +42,8 @@ class TaskRow(Frozen):
     attempts: int = 0
     command: tuple[str, ...] = ()
     executor: str = "shell"
+    function: str = ""
+    queue: str = DEFAULT_QUEUE
     priority: int = 0
     timeout_s: float | None = None
     retries: int = 0
@@ -50,11 +53,13 @@ class TaskRow(Frozen):
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
+    due_at: float | None = None
     retry_at: float | None = None
     canceling: bool = False
     why: str = ""
     source: str | None = None
     exit_code: int | None = None
+    value: str | None = None
     output_bytes: int = 0
     excerpt: str = ""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from understudy.protocols.base import Event, Frozen, Message
 
@@ -20,6 +21,14 @@ FILE_BYTES = 64 * 1024 * 1024
 EXCERPT_BYTES = 4 * 1024
 """So much of it travels with the result to the session that owns the task."""
 
+RESULT_BYTES = 64 * 1024
+"""So much JSON a callable may return."""
+
+DEBOUNCE_ROUNDS = 10
+"""A task that is debounced starts at the latest so many windows after the first one of its key came."""
+
+DEFAULT_QUEUE = "default"
+
 TaskStatus = Literal["pending", "running", "succeeded", "failed", "canceled"]
 FINAL: frozenset[TaskStatus] = frozenset({"succeeded", "failed", "canceled"})
 
@@ -27,16 +36,54 @@ Word = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """Text without a NUL, which no process takes as an argument."""
 
 
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+"""The name of an environment variable."""
+
+
+def _object_text(value: object) -> object:
+    """The JSON text of a mapping, or of what is JSON text already, if it stands for an object.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if value == "{}":
+        return value
+    try:
+        found: Any = json.loads(value) if isinstance(value, str) else value
+        if isinstance(found, dict):
+            return json.dumps(found, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        msg = f"expected named arguments that JSON can hold, got what it can't: {error}"
+        raise ValueError(msg) from None
+    msg = f'expected a JSON object such as {{"width": 3}}, got {type(found).__name__}'
+    raise ValueError(msg)
+
+
+JsonObject = Annotated[str, BeforeValidator(_object_text)]
+"""The text of a JSON object, since messages hold nothing that can be changed; a mapping is taken for it."""
+
+
 class TaskSpec(Frozen):
     """What to do, and within which bounds.
 
     Attributes:
         command: program and arguments for `shell`; whatever the executor takes for others.
-        executor: name of an executor that the pool has.
+        executor: `shell`, `python` (a registered callable), a profile (`deferred`, `standard`,
+            `specialist`), or another name of an executor that the pool has.
+        function: the registered callable that `python` calls; `arguments` are its, by name, as JSON.
+        queue: tasks of a queue share its limit, where the configuration has one.
         priority: a higher one starts first; equal ones in the order of creation.
-        timeout_s: bound of one attempt in seconds; None for no bound.
+        timeout_s: bound of one attempt in seconds; None for the configuration's.
         retries: how many more attempts a failed or timed-out one is followed by.
-        retry_delay_s: seconds before the first of them, doubled each time, at most 300.
+        retry_delay_s: seconds before the first of them, doubled each time, within a fifth more or less.
+        start_at: not before this time (epoch seconds).
+        fingerprint: while a task with the same one is active, another one is refused.
+        replace_key: a newer task with the same one cancels the older active one, then starts.
+        debounce_s: the start is put off so long, and again by each newer task of the same `replace_key`.
+        workspace: folder to work in: below the home's `work/`, or an absolute path in an allowed root.
+        env: further environment variables, as pairs.
         session: who is told how it ended.
         origin: the input that asked for it, when one did.
         schedule: the schedule that fired it, when one did; `nominal_at` is when it was due (epoch seconds).
@@ -45,10 +92,19 @@ class TaskSpec(Frozen):
     title: str = Field(min_length=1, max_length=500)
     command: tuple[Word, ...] = ()
     executor: str = "shell"
+    function: str = ""
+    arguments: JsonObject = "{}"
+    queue: Name = DEFAULT_QUEUE
     priority: int = Field(default=0, ge=-1000, le=1000)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     retries: int = Field(default=0, ge=0, le=100)
     retry_delay_s: float = Field(default=1.0, ge=0, le=3600, allow_inf_nan=False)
+    start_at: float | None = Field(default=None, ge=0, le=1e11, allow_inf_nan=False)
+    fingerprint: Name | None = None
+    replace_key: Name | None = None
+    debounce_s: float = Field(default=0.0, ge=0, le=86_400, allow_inf_nan=False)
+    workspace: Word | None = Field(default=None, min_length=1, max_length=4000)
+    env: tuple[tuple[Variable, Word], ...] = ()
     session: str = MAIN_SESSION
     origin: str | None = None
     schedule: str | None = None
@@ -58,6 +114,12 @@ class TaskSpec(Frozen):
     def _has_a_program(self) -> TaskSpec:
         if self.executor == "shell" and not (self.command and self.command[0].strip()):
             msg = 'expected a command such as ["echo", "hello"], got an empty one'
+            raise ValueError(msg)
+        if self.executor == "python" and not self.function:
+            msg = "expected the name of a registered callable as `function`, got none"
+            raise ValueError(msg)
+        if self.debounce_s and self.replace_key is None:
+            msg = "expected a replace_key with debounce_s, got none: it names what is done once"
             raise ValueError(msg)
         return self
 
@@ -81,7 +143,10 @@ class Output(Frozen):
 
 
 class TaskResult(Frozen):
-    """How a task ended, as its session is told. `output` is an excerpt of at most `EXCERPT_BYTES`."""
+    """How a task ended, as its session is told.
+
+    `output` is an excerpt of at most `EXCERPT_BYTES`, `value` what a callable returned, as JSON.
+    """
 
     task: str
     title: str
@@ -90,6 +155,7 @@ class TaskResult(Frozen):
     reason: str
     source: str
     exit_code: int | None = None
+    value: str | None = None
     output: str = ""
     output_bytes: int = 0
     output_cut: bool = False
@@ -99,7 +165,10 @@ class TaskResult(Frozen):
 
 
 class TaskView(Frozen):
-    """A task as the pool knows it: without its output, which the read model has."""
+    """A task as the pool knows it: without its output, which the read model has.
+
+    `reason` says why a pending one waits, and how one that is over ended.
+    """
 
     id: str
     title: str
@@ -107,21 +176,31 @@ class TaskView(Frozen):
     attempts: int
     command: tuple[str, ...] = ()
     reason: str = ""
+    queue: str = DEFAULT_QUEUE
+    due_at: float | None = None
     origin: str | None = None
     session: str = MAIN_SESSION
     schedule: str | None = None
 
 
 class TaskAccepted(Frozen):
-    """The task is durable; it starts when a place is free."""
+    """The task is durable; it starts when a place is free.
+
+    `skipped`: it was a schedule's firing that a rule skips: there is no task, `id` is the one in the way.
+    """
 
     id: str
+    skipped: bool = False
 
 
 class CreateTask(Message[TaskAccepted]):
     """Make a task. `id` is one from `ReserveTaskId`, or None for the next free one.
 
-    Raises (to who asks): `Refused` for an executor that the pool does not have, or an `id` that is
+    A task that was promised (`id` is given) or that a schedule fires, and that can't be made, is made
+    and has failed at once, so that who waits for its end hears of one. But a firing whose fingerprint
+    is that of an active task is skipped: recorded as `FiringSkipped`, and nobody is woken.
+
+    Raises (to who asks): `TaskRefused`, of which each rule has a subclass; `Refused` for an `id` that is
     not reserved or is in use.
     """
 
@@ -143,7 +222,8 @@ class CancelAccepted(Frozen):
 class CancelTask(Message[CancelAccepted]):
     """End a task: a pending one at once, a running one by signal, grace period and kill.
 
-    Raises (to who asks): `NotFound`; `Refused` when it has already succeeded or failed.
+    Raises (to who asks): `NotFound`, also when the task is so long over that the pool has forgotten it;
+    `TaskOver` when it has already succeeded or failed.
     """
 
     id: str
@@ -178,10 +258,29 @@ class TaskIdReserved(Event):
 
 
 class TaskCreated(Event):
-    """The task is `pending`."""
+    """The task is `pending`.
+
+    Attributes:
+        spec: with the time limit that holds for it, where it named none.
+        due_at: not before (epoch seconds): a delayed start, or the end of its debounce window.
+        since: when the first task of the chain came that debouncing has replaced so far.
+        why: why it does not start at once, in a sentence; empty when it does.
+    """
 
     id: str
     spec: TaskSpec
+    due_at: float | None = None
+    since: float | None = None
+    why: str = ""
+
+
+class FiringSkipped(Event):
+    """A schedule's firing made no task: `rule` refused it, because of `task`. Nobody is woken."""
+
+    schedule: str
+    nominal_at: float | None
+    rule: str
+    task: str | None
 
 
 class TaskStarted(Event):
@@ -192,22 +291,28 @@ class TaskStarted(Event):
 
 
 class TaskRequeued(Event):
-    """The runtime went down under the attempt: `pending` again, without using up a retry."""
+    """The runtime went down under the attempt: `pending` again, without using up a retry.
+
+    `reruns` is how often it went down without a word so far; an orderly stop does not count.
+    """
 
     id: str
     attempt: int
     reruns: int
     reason: str
+    source: str = "runtime"
 
 
 class TaskRetried(Event):
-    """The attempt failed or timed out: `pending` again until `retry_at` (epoch seconds)."""
+    """The attempt failed or timed out: `pending` again until `retry_at` (epoch seconds); `why` says so."""
 
     id: str
     attempt: int
     failures: int
     reason: str
     retry_at: float
+    why: str = ""
+    source: str = "worker"
     exit_code: int | None = None
     output: Output = Output()
 
@@ -226,7 +331,9 @@ class TaskFinished(Event):
 
     Attributes:
         attempt: the last one; 0 when it never started.
-        source: who decided: `worker` for an outcome, `runtime` for a limit, or who canceled.
+        source: who decided: `worker` for an outcome, `runtime` for a limit, `replace` for a newer task
+            of the same key, or who canceled.
+        value: what a callable returned, as JSON.
     """
 
     id: str
@@ -235,4 +342,5 @@ class TaskFinished(Event):
     reason: str
     source: str
     exit_code: int | None = None
+    value: str | None = None
     output: Output = Output()

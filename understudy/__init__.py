@@ -12,7 +12,6 @@ from understudy.protocols.errors import (
     HomeInUse,
     HomeNotWritable,
     InvalidMessage,
-    InvalidName,
     JournalDamaged,
     KeyReused,
     MailboxFull,
@@ -25,7 +24,6 @@ from understudy.protocols.errors import (
     RecordNotUnderstood,
     Refused,
     ReplyNotEncodable,
-    SeqNotKept,
     Stopping,
     TurnOver,
     UnderstudyError,
@@ -42,11 +40,9 @@ from understudy.supervision.futures import Future
 from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.settings import Settings
-from understudy.supervision.state_diff import Change, diff_states
 from understudy.supervision.strategy import Restart, Strategy
 from understudy.supervision.supervisor import Supervisor
 from understudy.supervision.system import ActorSystem
-from understudy.supervision.time_travel import replay_state
 
 __all__ = [
     "Actor",
@@ -58,7 +54,6 @@ __all__ = [
     "AskCycle",
     "AskTimeout",
     "Backoff",
-    "Change",
     "ChildSpec",
     "Clock",
     "DeliveryFailed",
@@ -69,7 +64,6 @@ __all__ = [
     "HomeInUse",
     "HomeNotWritable",
     "InvalidMessage",
-    "InvalidName",
     "JournalDamaged",
     "KeyReused",
     "MailboxFull",
@@ -85,7 +79,6 @@ __all__ = [
     "Refused",
     "ReplyNotEncodable",
     "Restart",
-    "SeqNotKept",
     "Settings",
     "Stopping",
     "Strategy",
@@ -96,6 +89,4 @@ __all__ = [
     "UnknownActor",
     "UnknownMessage",
     "WouldDeadlock",
-    "diff_states",
-    "replay_state",
 ]

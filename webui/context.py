@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from understudy.actors.projection import Unavailable, feed_of, wait_until_shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from understudy.actors.projection import Feed
     from understudy.protocols import Message
     from understudy.supervision.system import ActorSystem
@@ -42,14 +44,14 @@ class Accepted(BaseModel):
     id: str
 
 
-def checked(kind: type[M], body: Body) -> M:
+def checked(kind: type[M], body: Body | Mapping[str, object]) -> M:
     """The message's part that `body` (without its key) stands for, checked by that part's own rules.
 
     Raises:
         RequestValidationError: it breaks one of them.
     """
     try:
-        return kind.model_validate(body.model_dump(exclude={"key"}))
+        return kind.model_validate(body.model_dump(exclude={"key"}) if isinstance(body, Body) else body)
     except ValidationError as error:
         errors = [{**entry, "loc": ("body", *entry["loc"])} for entry in error.errors(include_url=False)]
         raise RequestValidationError(errors) from None

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from understudy.protocols.errors import ActorBlocked, ActorHalted, UnderstudyError
+from understudy.protocols.errors import ActorBlocked, ActorHalted, TaskRefused, UnderstudyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,8 @@ class Problem(BaseModel):
     detail: str = Field(description="what was wrong here, and what to do about it")
     code: str = Field(description="stable name of the cause")
     errors: list[FieldProblem] = Field(default=[], description="the fields that are not valid")
+    rule: str | None = Field(default=None, description="the rule of the pool that refused")
+    task: str | None = Field(default=None, description="the task that stands in the way")
 
 
 class BadRequest(UnderstudyError):
@@ -71,7 +73,7 @@ def problem(
 
 def response_of(found: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The response that carries `found`; a 503 says when to come back."""
-    left_out = set[str]() if found.errors else {"errors"}
+    left_out = {name for name in ("errors", "rule", "task") if not getattr(found, name)}
     content = json.dumps(found.model_dump(exclude=left_out), ensure_ascii=False).encode(errors="replace")
     extra = dict(headers or {})
     if found.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
@@ -87,7 +89,10 @@ def problem_of(error: UnderstudyError) -> Problem:
     detail = str(error) or error.title
     if advice and "understudy" not in detail:
         detail = f"{detail.rstrip('.')}.{advice}"
-    return problem(error.status, error.code, detail, title=error.title)
+    found = problem(error.status, error.code, detail, title=error.title)
+    if isinstance(error, TaskRefused):
+        return found.model_copy(update={"rule": error.rule, "task": error.task})
+    return found
 
 
 def install(app: FastAPI) -> None:

@@ -48,17 +48,19 @@ def _update(event: Event, at: float) -> dict[str, object]:
     match event:
         case TaskStarted():
             update = {"status": "running", "attempts": event.attempt, "started_at": at, "why": ""}
-            update |= {"retry_at": None, "canceling": False}
+            update |= {"due_at": None, "retry_at": None, "canceling": False}
         case TaskRequeued():
             update = {"status": "pending", "why": event.reason, "retry_at": None}
         case TaskRetried():
-            update = {"status": "pending", "why": event.reason, "retry_at": event.retry_at}
+            why = f"{event.reason}; {event.why}" if event.why else event.reason
+            update = {"status": "pending", "why": why, "retry_at": event.retry_at, "due_at": event.retry_at}
             update |= _outcome(event)
         case TaskCancelRequested():
             update = {"canceling": True, "why": event.reason, "source": event.source}
         case TaskFinished():
             update = {"status": event.status, "why": event.reason, "source": event.source}
-            update |= {"finished_at": at, "retry_at": None, "canceling": False, **_outcome(event)}
+            update |= {"finished_at": at, "due_at": None, "retry_at": None, "canceling": False}
+            update |= {"value": event.value, **_outcome(event)}
         case _:
             pass
     return update
@@ -80,6 +82,8 @@ def _created(event: TaskCreated, at: float) -> TaskRow:
         status="pending",
         command=spec.command,
         executor=spec.executor,
+        function=spec.function,
+        queue=spec.queue,
         priority=spec.priority,
         timeout_s=spec.timeout_s,
         retries=spec.retries,
@@ -87,7 +91,8 @@ def _created(event: TaskCreated, at: float) -> TaskRow:
         origin=spec.origin,
         schedule=spec.schedule,
         created_at=at,
-        why="waits for a free worker",
+        due_at=event.due_at,
+        why=event.why or "waits for a free place",
     )
 
 

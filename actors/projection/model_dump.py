@@ -23,7 +23,7 @@ from understudy.protocols.read_model import Cursor, ManagerRow, MessageRow, Sche
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-FORMAT = 3
+FORMAT = 4
 """Another one is built anew: it changes when a fold or a row does."""
 
 

@@ -1,6 +1,7 @@
 """The worker pool and its executors."""
 
 from understudy.actors.workers.callables import CallableExecutor, succeed
+from understudy.actors.workers.config import PoolConfig
 from understudy.actors.workers.executor import Attempt, Executor
 from understudy.actors.workers.pool import WorkerPoolActor
 from understudy.actors.workers.shell import ShellExecutor
@@ -10,6 +11,7 @@ __all__ = [
     "Attempt",
     "CallableExecutor",
     "Executor",
+    "PoolConfig",
     "PoolState",
     "ShellExecutor",
     "WorkerPoolActor",

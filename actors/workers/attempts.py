@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from understudy.actors.workers.state import AttemptEnded
 from understudy.protocols.base import text_of
-from understudy.protocols.errors import ActorStopped
+from understudy.protocols.errors import ActorStopped, CommandNotStarted, TaskRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from understudy.actors.workers.executor import Attempt, Executor
     from understudy.protocols.tasks import TaskSpec
     from understudy.supervision.processes import Processes
@@ -19,31 +22,94 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("understudy.workers")
 
+IDLE_RUNNERS = 8
+"""So many runners are kept for the next attempts."""
+
+
+class Runners:
+    """The trio tasks that carry attempts out, each one attempt after the other.
+
+    An attempt that ends without ever waiting costs no task and no tick of the scheduler: the runner
+    goes on with the next one. Whenever a runner begins an attempt while others wait, another runner is
+    woken first: it takes over if the attempt does wait.
+
+    Args:
+        pool: who is told how attempts end.
+        start: starts a further runner.
+    """
+
+    def __init__(self, pool: ActorRef[Any], start: Callable[[Callable[[], Any]], object]) -> None:
+        self._pool = pool
+        self._start = start
+        self._queue: deque[tuple[Attempt, Executor]] = deque()
+        self._idle: list[trio.lowlevel.Task] = []
+        self._coming = 0
+
+    def begin(self, attempt: Attempt, executor: Executor) -> None:
+        """Carry the attempt out."""
+        self._queue.append((attempt, executor))
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have one runner look at the queue, unless one is on its way."""
+        if self._coming:
+            return
+        self._coming += 1
+        if self._idle:
+            trio.lowlevel.reschedule(self._idle.pop())
+        else:
+            self._start(self._run)
+
+    async def _run(self) -> None:
+        while True:
+            self._coming -= 1
+            while self._queue:
+                attempt, executor = self._queue.popleft()
+                if self._queue:
+                    self._wake()
+                await carry_out(self._pool, attempt, executor)
+            if len(self._idle) >= IDLE_RUNNERS:
+                return
+            task = trio.lowlevel.current_task()
+            self._idle.append(task)
+            await trio.lowlevel.wait_task_rescheduled(self._abort_of(task))
+
+    def _abort_of(self, task: trio.lowlevel.Task) -> Callable[[object], trio.lowlevel.Abort]:
+        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+            if task in self._idle:
+                self._idle.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        return abort
+
 
 async def carry_out(pool: ActorRef[Any], attempt: Attempt, executor: Executor) -> None:
     """Run the attempt, and tell the pool how it ended; its token says which attempt it was (rule E3)."""
-    exit_code, reason = None, "ended before it was done"
+    exit_code, reason, hopeless = None, "ended before it was done", False
     attempt.begun = True
     try:
         with attempt.scope:
-            exit_code = await executor.run(attempt)
+            if not attempt.scope.cancel_called:
+                exit_code = await executor.run(attempt)
     except Exception as error:  # noqa: BLE001 - whatever an executor raises is a failed attempt
         reason = text_of(error) or type(error).__name__
-    finally:
-        attempt.ended.set()
-    output = await attempt.capture.close()
+        hopeless = isinstance(error, CommandNotStarted | TaskRefused)
     ended = AttemptEnded(
-        task=attempt.task, attempt=attempt.number, exit_code=exit_code, reason=reason, output=output
+        task=attempt.task,
+        attempt=attempt.number,
+        exit_code=exit_code,
+        reason=reason,
+        hopeless=hopeless,
+        value=attempt.value,
+        output=await attempt.capture.close(),
     )
+    attempt.report, attempt.ended = ended, True
+    if attempt.gone is not None:
+        attempt.gone.set()
     try:
         await pool.tell_async(ended)
     except ActorStopped:
         log.debug("%s ended after the pool", attempt.mark, extra={"action": "outcome_late"})
-
-
-async def end_soon(attempt: Attempt) -> None:
-    """Cancel an attempt; a task of its own, since such a one begins when its turn is durable (rule T4)."""
-    attempt.scope.cancel()
 
 
 async def end_earlier(processes: Processes, grace_s: float) -> None:
@@ -58,9 +124,16 @@ async def end_earlier(processes: Processes, grace_s: float) -> None:
 def reason_of(spec: TaskSpec, attempt: Attempt, ended: AttemptEnded) -> str:
     """How an attempt ended, in words."""
     if attempt.overdue and spec.timeout_s is not None:
-        return f"timed out after {spec.timeout_s:g} s"
+        return f"timed out after {spec.timeout_s:g} s{thread_left(attempt)}"
     if ended.exit_code is None:
         return ended.reason
+    if spec.function and ended.exit_code == 0:
+        return "returned"
     if ended.exit_code < 0:
         return f"ended by signal {-ended.exit_code}"
     return f"exit code {ended.exit_code}"
+
+
+def thread_left(attempt: Attempt) -> str:
+    """What is to be said of a thread that could not be ended."""
+    return "; its thread can't be ended and runs on by itself" if attempt.abandoned else ""

@@ -9,6 +9,8 @@ import trio
 
 if TYPE_CHECKING:
     from understudy.actors.workers.output import Capture
+    from understudy.actors.workers.state import AttemptEnded
+    from understudy.protocols.tasks import TaskSpec
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,26 +19,40 @@ class Attempt:
 
     Attributes:
         task, number: the attempt's token (rule E3).
-        command: what the task says.
+        spec: what the task says.
         grace_s: how long an executor that is cancelled may take to end its work politely.
         capture: takes the output; bounded, so writing never fails for its size.
-        scope, begun, ended, overdue: the pool's own.
+        value: what a callable returned, as JSON; set by its executor.
+        progress, note: how far it is (0 to 1), and in words; for those who watch.
+        abandoned: whether its thread could not be ended and runs on, by itself.
+        scope, begun, ended, overdue, report, gone: the pool's own.
     """
 
     task: str
     number: int
-    command: tuple[str, ...]
+    spec: TaskSpec
     grace_s: float
     capture: Capture
+    value: str | None = None
+    progress: float | None = None
+    note: str = ""
+    abandoned: bool = False
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    ended: trio.Event = field(default_factory=trio.Event)
     begun: bool = False
+    ended: bool = False
     overdue: bool = False
+    report: AttemptEnded | None = None
+    gone: trio.Event | None = None
 
     @property
     def mark(self) -> str:
         """The token as processes carry it in their environment."""
         return f"{self.task}/{self.number}"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Program and arguments."""
+        return self.spec.command
 
     async def write(self, data: bytes) -> None:
         """Keep some of the output."""
@@ -48,7 +64,8 @@ class Executor(Protocol):
 
     `run` returns the exit code: 0 for success. To be cancelled means to end the work (with shielded
     clean-up of at most the grace period and a kill) and to let `trio.Cancelled` go on; an exception
-    is a failed attempt whose reason is the exception's text.
+    is a failed attempt whose reason is the exception's text. One that also has `check(spec)`, which
+    raises a `TaskRefused`, says so when the task is made.
     """
 
     async def run(self, attempt: Attempt) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,6 +23,7 @@ class Capture:
     """Takes bytes as they come; a file is made only when they are more than the record keeps.
 
     The file is not synced: after a crash of the machine it may be short, and the record is the truth.
+    What comes with `put` is written to it at the next `flush`, so that the loop never waits for a disk.
 
     Args:
         home: the home's folder; the file lies in it.
@@ -28,6 +31,11 @@ class Capture:
         record_bytes, file_bytes: the two bounds.
         run_blocking: how the writing is kept off the loop.
     """
+
+    __slots__ = (
+        "_broken", "_file", "_file_bytes", "_home", "_lock", "_name", "_order", "_pending", "_record_bytes",
+        "_run_blocking", "_tail", "_taken", "_written", "total",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -39,66 +47,121 @@ class Capture:
         run_blocking: RunBlocking = in_thread,
     ) -> None:
         self._run_blocking = run_blocking
-        self._path = home / name
+        self._home = home
         self._name = name
         self._record_bytes = record_bytes
         self._file_bytes = file_bytes
         self._tail = bytearray()
-        self._total = 0
-        self._file: IO[bytes] | None = None
+        self._pending = bytearray()
+        self._taken = 0  # by the file or for it
         self._written = 0
+        self._file: IO[bytes] | None = None
         self._broken = False
+        self._lock: threading.Lock | None = None
+        self._order: trio.Lock | None = None
+        self.total = 0
+
+    def shared(self) -> None:
+        """From now on `put` may be called from another thread."""
+        self._lock = threading.Lock()
+
+    def put(self, data: bytes) -> None:
+        """Keep `data`, or what of it is within the bounds. Never waits for the disk."""
+        if self._lock is None:
+            self._put(data)
+        else:
+            with self._lock:
+                self._put(data)
 
     async def write(self, data: bytes) -> None:
-        """Keep `data`, or what of it is within the bounds."""
-        before = b"" if self._written else bytes(self._tail)
-        self._total += len(data)
-        self._tail += data
-        if self._total <= self._record_bytes:
-            return
-        del self._tail[: -self._record_bytes]
-        room = self._file_bytes - self._written
-        if room > 0 and not self._broken:
-            # In a thread: a full page cache makes a writer wait, and the loop must not.
-            await self._run_blocking(self._append, (before + data)[:room], limiter=trio.CapacityLimiter(1))
+        """The same, and wait until it is written, so that who writes is held back by a slow disk."""
+        self.put(data)
+        if self._pending:
+            await self.flush()
 
     def skip(self, count: int) -> None:
         """`count` bytes were written but could not be had."""
-        self._total += count
+        self.total += count
+
+    async def flush(self) -> None:
+        """Write to the file what waits for it."""
+        if self._order is None:
+            self._order = trio.Lock()
+        async with self._order:
+            if data := self._take():
+                # In a thread: a full page cache makes a writer wait, and the loop must not.
+                await self._run_blocking(self._append, data, limiter=trio.CapacityLimiter(1))
 
     async def close(self) -> Output:
         """Close the file; what there is of the output."""
-        if self._file is not None:
-            file, self._file = self._file, None
+        if not self.total:
+            return NOTHING
+        if self._pending or self._file is not None:
             with trio.CancelScope(shield=True):
-                await self._run_blocking(self._close, file, limiter=trio.CapacityLimiter(1))
+                await self.flush()
+                await self._run_blocking(self._close, limiter=trio.CapacityLimiter(1))
+        return self.now()
+
+    def now(self) -> Output:
+        """What there is of the output so far."""
+        tail = bytes(self._tail)
         return Output(
-            text=decode_tail(bytes(self._tail)),
-            total_bytes=self._total,
-            cut=self._total > len(self._tail),
+            text=decode_tail(tail),
+            total_bytes=self.total,
+            cut=self.total > len(tail),
             file=self._name if self._written else None,
-            file_cut=self._written > 0 and self._total > self._written,
+            file_cut=self._written > 0 and self.total > self._written,
         )
 
-    def _append(self, data: bytes) -> None:
+    def end(self, limit_bytes: int) -> str:
+        """The end of the output so far."""
+        return decode_tail(bytes(self._tail[-limit_bytes:]))
+
+    def _put(self, data: bytes) -> None:
+        self.total += len(data)
+        goes_on = self._taken or self.total > self._record_bytes
+        if goes_on and not self._broken and (room := self._file_bytes - self._taken) > 0:
+            piece = (data if self._taken else bytes(self._tail) + data)[:room]
+            self._taken += len(piece)
+            self._pending += piece
+        self._tail += data
+        if len(self._tail) > self._record_bytes:
+            del self._tail[: -self._record_bytes]
+
+    def _take(self) -> bytearray:
+        """What waits for the file. Taken on the loop: a thread must not exchange what the loop adds to."""
+        with self._lock or nullcontext():
+            data, self._pending = self._pending, bytearray()
+        return data
+
+    def _append(self, data: bytearray) -> None:
         try:
             if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("wb")
+                path = self._home / self._name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("wb", buffering=0)
             self._file.write(data)
             self._written += len(data)
         except OSError as error:
             self._give_up(error)
 
-    def _close(self, file: IO[bytes]) -> None:
+    def _close(self) -> None:
         try:
-            file.close()
+            if self._file is not None:
+                self._file.close()
+                self._file = None
         except OSError as error:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
         self._broken = True
-        log.warning("can't keep the output in %s: %s", self._path, error, extra={"action": "output_lost"})
+        log.warning(
+            "can't keep the output in %s: %s", self._home / self._name, error, extra={"action": "output_lost"}
+        )
+
+
+NOTHING = Output()
+"""Of an attempt that wrote nothing."""
 
 
 def decode_tail(data: bytes) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 
 import trio
 
+from understudy.actors.cron.times import find_zone
 from understudy.actors.ids import is_given, number_of
-from understudy.actors.workers.attempts import carry_out, end_earlier, end_soon, reason_of
+from understudy.actors.workers.admission import Admission
+from understudy.actors.workers.attempts import Runners, end_earlier, reason_of, thread_left
+from understudy.actors.workers.config import TASKS_KEPT, PoolConfig
+from understudy.actors.workers.environment import child_environment
 from understudy.actors.workers.executor import Attempt, Executor
-from understudy.actors.workers.output import Capture, excerpt
+from understudy.actors.workers.files import name_of, remove, sweep
+from understudy.actors.workers.output import NOTHING, Capture, excerpt
+from understudy.actors.workers.rules import Keys
 from understudy.actors.workers.shell import ShellExecutor
 from understudy.actors.workers.state import (
     ActiveTask,
@@ -22,17 +28,20 @@ from understudy.actors.workers.state import (
     CancelRequest,
     OverTask,
     PoolState,
-    RetryDue,
+    TaskDue,
 )
-from understudy.protocols.errors import NotFound, Refused
+from understudy.actors.workers.waiting import Waiting
+from understudy.actors.workers.why import retry_of, why_waiting
+from understudy.actors.workers.workspaces import Workspaces
+from understudy.protocols.errors import DuplicateTask, NotConfigured, NotFound, Refused, TaskOver, TaskRefused
 from understudy.protocols.notifications import TaskDone
 from understudy.protocols.tasks import (
     CancelAccepted,
     CancelTask,
     CreateTask,
+    FiringSkipped,
     GetTask,
     ListTasks,
-    Output,
     ReserveTaskId,
     TaskAccepted,
     TaskCancelRequested,
@@ -46,6 +55,7 @@ from understudy.protocols.tasks import (
     TaskStatus,
     TaskView,
 )
+from understudy.supervision.backoff import Backoff
 from understudy.supervision.persistent import PersistentActor
 
 log = logging.getLogger("understudy.workers")
@@ -56,19 +66,22 @@ STUCK_S = 10.0
 
 
 class WorkerPoolActor(PersistentActor[PoolState]):
-    """Owns every task from its creation to its final state (WK-1, WK-2, WK-5).
+    """Owns every task from its creation to its final state (WK-1, WK-2, WK-3, WK-5).
 
-    At most `limit` attempts run at once; the others wait in order of priority, then of creation. What
-    an attempt reports is taken only with the token of the running attempt (rule E3). Each task that
-    reaches a final state is told to `notify`, in the same turn.
+    At most `limit` attempts run at once, and of a queue at most its own limit; the others wait in
+    order of priority, then of creation. What an attempt reports is taken only with the token of the
+    running attempt (rule E3). Each task that reaches a final state is told to `notify`, in the same turn.
 
     Args:
         limit: attempts at once.
         executors: further executors by name, besides `shell`.
         notify: name of the notifier; None tells nobody.
-        reruns: how often a task is run again because the runtime went down under it.
+        reruns: how often a task is run again because the runtime crashed under it.
         grace_s: how long a canceled or overdue attempt has between the polite signal and the kill.
+        config: what it enforces, and for how long it remembers.
     """
+
+    _tasks_kept = TASKS_KEPT
 
     def __init__(
         self,
@@ -78,6 +91,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         notify: str | None = "notifier",
         reruns: int = 5,
         grace_s: float = 5.0,
+        config: PoolConfig | None = None,
     ) -> None:
         super().__init__()
         home = self.system.home
@@ -85,60 +99,84 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         self._home = home.path
         if limit < 1:
             raise ValueError(f"expected a limit of at least 1 attempt at once, got {limit}")
-        self._limit = limit
-        self._executors = dict(executors or {})
+        config = config or PoolConfig()
+        self._workspaces = Workspaces(self._home, config.workspaces)
+        self._executors: dict[str, Executor] = {
+            "shell": ShellExecutor(
+                self.system.processes,
+                self._workspaces,
+                partial(child_environment, config.environment),
+                self.system.run_blocking,
+            ),
+            **(executors or {}),
+        }
+        self._admission = Admission(self._executors, self._workspaces, config)
         self._notify = notify
         self._reruns = reruns
         self._grace_s = grace_s
+        self._tasks_kept = config.tasks_kept
+        self._file_bytes = config.output_file_bytes
+        self._zone = find_zone(config.timezone)
+        self._keys = Keys()
+        self._waiting = Waiting(limit, config.queue_limits)
+        self._asleep: set[str] = set()
         self._running: dict[str, Attempt] = {}
-        self._ready: list[tuple[int, int, str]] = []
+        self._runners = Runners(self.ref, self.start_task)
 
     async def on_start(self) -> None:
         """End what is left of earlier attempts, then put their tasks back: never two at once (H1)."""
-        if "shell" not in self._executors:
-            folder = self._home / "work"
-            folder.mkdir(exist_ok=True)
-            self._executors["shell"] = ShellExecutor(self.system.processes, folder)
         await end_earlier(self.system.processes, self._grace_s)
+        for task in self.state.active.values():
+            self._keys.add(task)
         for task in tuple(self.state.active.values()):
             if task.status == "running":
                 self._recover(task)
         for task in self.state.active.values():
-            if task.retry_at is None:
-                self._ready.append(task.place())
-            else:
-                self.start_timer(f"retry/{task.id}", RetryDue(task=task.id), at_s=task.retry_at)
-        heapq.heapify(self._ready)
+            self._enqueue(task)
         self._dispatch()
+        known = frozenset(self.state.active) | self.state.over.keys()
+        self.start_task(sweep, self.system.run_blocking, self._home, known, self.state.next_task)
 
     async def on_stop(self) -> None:
-        """End the running attempts; their tasks go on after the next start."""
-        running = [attempt for attempt in self._running.values() if attempt.begun]
-        for attempt in running:
+        """End the running attempts; their tasks go on after the next start, which does not count."""
+        running = dict(self._running)
+        for attempt in running.values():
             attempt.scope.cancel()
+            if attempt.begun and not attempt.ended:
+                attempt.gone = trio.Event()
         with trio.move_on_after(self._grace_s + STUCK_S):
-            for attempt in running:
-                await attempt.ended.wait()
+            for attempt in running.values():
+                if attempt.gone is not None:
+                    await attempt.gone.wait()
+        for task_id, attempt in running.items():
+            self._put_back(self.state.active[task_id], attempt)
 
     # -- commands
 
     def create_task(self, message: CreateTask) -> TaskAccepted:
-        spec = message.spec
-        known = spec.executor in self._executors
-        if message.id is None:
-            if not known:
-                raise Refused(self._unknown_executor(spec.executor))
-            task_id = f"task-{self.state.next_task}"
+        if message.id is not None:
+            self._check_reserved(message.id)
+        task_id = message.id or f"task-{self.state.next_task}"
+        try:
+            spec = self._admission.admit(message.spec)
+            self._keys.check(spec)
+        except TaskRefused as refusal:
+            return self._refuse(message, task_id, refusal)
+        now = self.clock.time()
+        older = self._keys.holders(spec.replace_key)
+        due_at, since = self._keys.start_of(spec, now)
+        if due_at is None and not older:
+            why = self._waiting.obstacle(spec.queue)
         else:
-            task_id = self._reserved(message.id)
-        self.emit(TaskCreated(id=task_id, spec=spec))
+            coming = ActiveTask(id=task_id, spec=spec, due_at=due_at, since=since)
+            why = why_waiting(coming, older, self._waiting.obstacle(spec.queue), now, self._zone)
+        self.emit(TaskCreated(id=task_id, spec=spec, due_at=due_at, since=since, why=why))
         task = self.state.active[task_id]
-        if known:
-            heapq.heappush(self._ready, task.place())
-            self._dispatch()
-        else:
-            # An id was promised for it, and whoever waits for its end is to hear of one.
-            self._finish(task, "failed", self._unknown_executor(spec.executor), "runtime")
+        self._keys.add(task)
+        self._enqueue(task)
+        for other in older:
+            self._cancel(other, "replace", f"replaced by {task_id}")
+        self._dispatch()
         return TaskAccepted(id=task_id)
 
     def reserve_task_id(self, _message: ReserveTaskId) -> TaskAccepted:
@@ -150,29 +188,17 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         task = self.state.active.get(message.id)
         if task is None:
             return self._cancel_again(message.id)
-        if task.status == "pending":
-            self.cancel_timer(f"retry/{task.id}")
-            self._finish(task, "canceled", message.reason, message.source)
-            return CancelAccepted(id=task.id, status="canceled")
-        if task.cancel is None:
-            self.emit(
-                TaskCancelRequested(
-                    id=task.id, attempt=task.attempts, source=message.source, reason=message.reason
-                )
-            )
-            self.start_task(end_soon, self._running[task.id], name=f"cancel {task.id}")
-            self._watch_end(task)
-        return CancelAccepted(id=task.id, status="running")
+        return CancelAccepted(id=task.id, status=self._cancel(task, message.source, message.reason))
 
     def get_task(self, message: GetTask) -> TaskView:
         if (task := self.state.active.get(message.id)) is not None:
-            return task.view()
+            return self._view(task)
         if (over := self.state.over.get(message.id)) is not None:
             return over.view(message.id)
-        raise NotFound(f"expected the id of a task, got {message.id!r}")
+        raise self._not_found(message.id)
 
     def list_tasks(self, message: ListTasks) -> TaskList:
-        active = [task.view() for task in self.state.active.values()]
+        active = [self._view(task) for task in self.state.active.values()]
         room = max(0, message.limit - len(active))
         over = [self.state.over[task_id].view(task_id) for task_id in islice(reversed(self.state.over), room)]
         newest_first = sorted(active + over, key=lambda view: number_of(view.id), reverse=True)
@@ -191,19 +217,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                 extra={"action": "outcome_stale"},
             )
             return
-        attempt = self._running.pop(task.id)
-        self.cancel_timer(f"overdue/{task.id}")
-        self.cancel_timer(f"stuck/{task.id}")
-        reason = reason_of(task.spec, attempt, message)
-        if task.cancel is not None:
-            self._finish(task, "canceled", task.cancel.reason, task.cancel.source, message)
-        elif message.exit_code == 0 and not attempt.overdue:
-            self._finish(task, "succeeded", reason, "worker", message)
-        elif task.failures < task.spec.retries:
-            self._retry(task, reason, message)
-        else:
-            source = "runtime" if attempt.overdue else "worker"
-            self._finish(task, "failed", reason, source, message)
+        self._settle(task, self._running.pop(task.id), message)
         self._dispatch()
 
     def attempt_overdue(self, message: AttemptOverdue) -> None:
@@ -224,10 +238,11 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             )
         )
 
-    def retry_due(self, message: RetryDue) -> None:
+    def task_due(self, message: TaskDue) -> None:
         task = self.state.active.get(message.task)
-        if task is not None and task.status == "pending":
-            heapq.heappush(self._ready, task.place())
+        if task is not None and task.status == "pending" and task.id in self._asleep:
+            self._asleep.discard(task.id)
+            self._may_start(task)
             self._dispatch()
 
     # -- events
@@ -236,12 +251,23 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         self.state.next_task = number_of(event.id) + 1
 
     def task_created(self, event: TaskCreated) -> None:
-        self.state.active[event.id] = ActiveTask(id=event.id, spec=event.spec)
+        self.state.active[event.id] = ActiveTask(
+            id=event.id,
+            spec=event.spec,
+            due_at=event.due_at,
+            since=event.since,
+            created_at=self.turn_time,
+        )
         self.state.next_task = max(self.state.next_task, number_of(event.id) + 1)
+
+    def firing_skipped(self, event: FiringSkipped) -> None:
+        """A fact for the journal and those who read it; the pool needs nothing of it."""
 
     def task_started(self, event: TaskStarted) -> None:
         task = self.state.active[event.id]
-        task.status, task.attempts, task.retry_at = "running", event.attempt, None
+        task.status, task.attempts, task.due_at, task.started_at = (
+            "running", event.attempt, None, self.turn_time,
+        )  # fmt: skip
 
     def task_requeued(self, event: TaskRequeued) -> None:
         task = self.state.active[event.id]
@@ -249,71 +275,172 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     def task_retried(self, event: TaskRetried) -> None:
         task = self.state.active[event.id]
-        task.status, task.failures, task.retry_at = "pending", event.failures, event.retry_at
+        task.status, task.failures, task.due_at = "pending", event.failures, event.retry_at
+        if event.output.file is not None:
+            task.files = (*task.files, event.attempt)
 
     def task_cancel_requested(self, event: TaskCancelRequested) -> None:
         self.state.active[event.id].cancel = CancelRequest(event.source, event.reason)
 
     def task_finished(self, event: TaskFinished) -> None:
         task = self.state.active.pop(event.id)
-        self.state.over[event.id] = OverTask(event.status, event.attempt, task.spec.title, event.reason)
+        spec = task.spec
+        self.state.over[event.id] = OverTask(
+            event.status,
+            event.attempt,
+            spec.title,
+            event.reason,
+            event.source,
+            event.exit_code,
+            spec.session,
+            spec.origin,
+            spec.schedule,
+            task.created_at,
+            task.started_at,
+            self.turn_time,
+            task.files if event.output.file is None else (*task.files, event.attempt),
+        )
+        while len(self.state.over) > self._tasks_kept:
+            self.state.over.popitem(last=False)
 
     # -- transitions
 
+    def _refuse(self, message: CreateTask, task_id: str, refusal: TaskRefused) -> TaskAccepted:
+        """A task that can't be made: to who asks, who waits for its end, or to nobody (`CreateTask`)."""
+        spec = message.spec
+        if message.id is None:
+            if spec.schedule is None:
+                raise refusal
+            if isinstance(refusal, DuplicateTask):
+                self.emit(
+                    FiringSkipped(
+                        schedule=spec.schedule,
+                        nominal_at=spec.nominal_at,
+                        rule=refusal.rule,
+                        task=refusal.task,
+                    )
+                )
+                return TaskAccepted(id=refusal.task or "", skipped=True)
+        self.emit(TaskCreated(id=task_id, spec=spec))
+        task = self.state.active[task_id]
+        self._keys.add(task)
+        self._finish(task, "failed", str(refusal), "runtime")
+        return TaskAccepted(id=task_id)
+
+    def _enqueue(self, task: ActiveTask) -> None:
+        """Let a pending task wait: for its time, then for what it replaces, then for a place."""
+        if task.due_at is not None and task.due_at > self.clock.time():
+            self._asleep.add(task.id)
+            self.start_timer(f"due/{task.id}", TaskDue(task=task.id), at_s=task.due_at)
+        else:
+            self._may_start(task)
+
+    def _may_start(self, task: ActiveTask) -> None:
+        """Nothing but a free place is missing, unless what it replaces has not ended yet."""
+        for other in self._keys.holders(task.spec.replace_key):
+            if other is not task and other.status == "running":
+                return  # its end lets this one go on
+        self._waiting.push(task.place(), task.spec.queue)
+
     def _dispatch(self) -> None:
         """Start what may start: a place is free and its turn has come."""
-        while self._ready and len(self._running) < self._limit:
-            task = self.state.active.get(heapq.heappop(self._ready)[2])
-            if task is None or task.status != "pending":
+        while (task_id := self._waiting.take()) is not None:
+            task = self.state.active[task_id]
+            try:
+                executor = self._admission.executor_of(task.spec)
+            except NotConfigured as error:  # it was there when the task was made
+                self._waiting.give_back(task.spec.queue)
+                self._finish(task, "failed", str(error), "runtime")
                 continue
-            self.emit(TaskStarted(id=task.id, attempt=task.attempts + 1))
-            attempt = Attempt(
-                task=task.id,
+            self.emit(TaskStarted(id=task_id, attempt=task.attempts + 1))
+            attempt = self._running[task_id] = Attempt(
+                task=task_id,
                 number=task.attempts,
-                command=task.spec.command,
+                spec=task.spec,
                 grace_s=self._grace_s,
                 capture=Capture(
                     self._home,
-                    f"state/output/{task.id}-{task.attempts}.log",
+                    name_of(task_id, task.attempts),
+                    file_bytes=self._file_bytes,
                     run_blocking=self.system.run_blocking,
                 ),
             )
-            self._running[task.id] = attempt
-            executor = self._executors[task.spec.executor]
-            self.start_task(carry_out, self.ref, attempt, executor, name=attempt.mark)
+            self._cell.effect(partial(self._runners.begin, attempt, executor))
             if task.spec.timeout_s is not None:
-                overdue = AttemptOverdue(task=task.id, attempt=task.attempts)
-                self.start_timer(f"overdue/{task.id}", overdue, delay_s=task.spec.timeout_s)
+                overdue = AttemptOverdue(task=task_id, attempt=task.attempts)
+                self.start_timer(f"overdue/{task_id}", overdue, delay_s=task.spec.timeout_s)
+
+    def _cancel(self, task: ActiveTask, source: str, reason: str) -> TaskStatus:
+        """End a task; what it is then."""
+        if task.status == "pending":
+            self._finish(task, "canceled", reason, source)
+            return "canceled"
+        if task.cancel is None:
+            self.emit(TaskCancelRequested(id=task.id, attempt=task.attempts, source=source, reason=reason))
+            self._cell.effect(self._running[task.id].scope.cancel)
+            self._watch_end(task)
+        return "running"
+
+    def _settle(self, task: ActiveTask, attempt: Attempt, ended: AttemptEnded) -> None:
+        """The attempt has ended: its place is free, and the task is over or tried again."""
+        self._waiting.give_back(task.spec.queue)
+        if task.spec.timeout_s is not None:
+            self.cancel_timer(f"overdue/{task.id}")
+        if attempt.overdue or task.cancel is not None:
+            self.cancel_timer(f"stuck/{task.id}")
+        reason = reason_of(task.spec, attempt, ended)
+        if task.cancel is not None:
+            reason = f"{task.cancel.reason}{thread_left(attempt)}"
+            self._finish(task, "canceled", reason, task.cancel.source, ended)
+        elif ended.exit_code == 0 and not attempt.overdue:
+            self._finish(task, "succeeded", reason, "worker", ended)
+        else:
+            source = "runtime" if attempt.overdue else "worker"
+            if task.failures < task.spec.retries and not ended.hopeless:
+                self._retry(task, reason, source, ended)
+            else:
+                self._finish(task, "failed", reason, source, ended)
 
     def _recover(self, task: ActiveTask) -> None:
+        """The runtime crashed under the attempt."""
         if task.cancel is not None:
             self._finish(task, "canceled", task.cancel.reason, task.cancel.source)
         elif task.reruns >= self._reruns:
             reason = f"the runtime went down under it {task.reruns + 1} times"
             self._finish(task, "failed", reason, "runtime")
         else:
-            self.emit(
-                TaskRequeued(
-                    id=task.id,
-                    attempt=task.attempts,
-                    reruns=task.reruns + 1,
-                    reason="the runtime went down under the attempt",
-                )
-            )
+            reason = "the runtime went down under the attempt"
+            self.emit(TaskRequeued(id=task.id, attempt=task.attempts, reruns=task.reruns + 1, reason=reason))
 
-    def _retry(self, task: ActiveTask, reason: str, ended: AttemptEnded) -> None:
-        delay_s = min(RETRY_CAP_S, task.spec.retry_delay_s * 2**task.failures)
-        event = TaskRetried(
-            id=task.id,
-            attempt=task.attempts,
-            failures=task.failures + 1,
-            reason=reason,
-            retry_at=self.clock.time() + delay_s,
-            exit_code=ended.exit_code,
-            output=ended.output,
+    def _put_back(self, task: ActiveTask, attempt: Attempt) -> None:
+        """The runtime stops: what has ended meanwhile has, the rest is for the next start."""
+        ended = attempt.report
+        if task.cancel is not None or (ended is not None and ended.exit_code == 0):
+            empty = AttemptEnded(task=task.id, attempt=attempt.number, exit_code=None, reason="")
+            self._settle(task, self._running.pop(task.id), ended or empty)
+            return
+        reason = "the runtime was stopped"
+        self.emit(TaskRequeued(id=task.id, attempt=attempt.number, reruns=task.reruns, reason=reason))
+
+    def _retry(self, task: ActiveTask, reason: str, source: str, ended: AttemptEnded) -> None:
+        spec, now = task.spec, self.clock.time()
+        backoff = Backoff(initial_s=spec.retry_delay_s, cap_s=max(RETRY_CAP_S, spec.retry_delay_s))
+        failures = task.failures + 1
+        retry_at = now + backoff.delay_s(failures, self.random)
+        self.emit(
+            TaskRetried(
+                id=task.id,
+                attempt=task.attempts,
+                failures=failures,
+                reason=reason,
+                retry_at=retry_at,
+                why=retry_of(failures, spec.retries, retry_at, now, self._zone),
+                source=source,
+                exit_code=ended.exit_code,
+                output=ended.output,
+            )
         )
-        self.emit(event)
-        self.start_timer(f"retry/{task.id}", RetryDue(task=task.id), at_s=event.retry_at)
+        self._enqueue(task)
 
     def _finish(
         self,
@@ -330,9 +457,24 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             reason=reason,
             source=source,
             exit_code=ended.exit_code if ended else None,
-            output=ended.output if ended else Output(),
+            value=ended.value if ended and status == "succeeded" else None,
+            output=ended.output if ended else NOTHING,
         )
+        over = self.state.over
+        oldest = next(iter(over.items())) if len(over) >= self._tasks_kept else None
+        was_pending = task.status == "pending"
         self.emit(event)
+        if oldest is not None and oldest[1].files:
+            self.start_task(remove, self.system.run_blocking, self._home, *oldest)
+        if was_pending:
+            self._waiting.drop(task.id)
+            if task.id in self._asleep:
+                self._asleep.discard(task.id)
+                self.cancel_timer(f"due/{task.id}")
+        self._keys.remove(task)
+        for newer in self._keys.holders(task.spec.replace_key):
+            if newer.status == "pending" and newer.id not in self._asleep:
+                self._may_start(newer)
         if self._notify is not None:
             self.send(self._notify, TaskDone(result=task.result(event, excerpt(event.output))))
 
@@ -342,6 +484,13 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     # -- small questions
 
+    def _view(self, task: ActiveTask) -> TaskView:
+        if task.status == "running":
+            return task.view()
+        older = [other for other in self._keys.holders(task.spec.replace_key) if other is not task]
+        obstacle = self._waiting.obstacle(task.spec.queue)
+        return task.view(why_waiting(task, older, obstacle, self.clock.time(), self._zone))
+
     def _holder(self, task_id: str, attempt: int) -> ActiveTask | None:
         """The task whose running attempt has this token; None when the token is stale (rule E3)."""
         task = self.state.active.get(task_id)
@@ -349,20 +498,24 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             return None
         return task
 
-    def _reserved(self, task_id: str) -> str:
+    def _check_reserved(self, task_id: str) -> None:
         free = task_id not in self.state.active and task_id not in self.state.over
         if not (free and is_given(task_id, "task", self.state.next_task)):
             raise Refused(f"expected an id from ReserveTaskId that is not in use, got {task_id!r}")
-        return task_id
 
     def _cancel_again(self, task_id: str) -> CancelAccepted:
         over = self.state.over.get(task_id)
         if over is None:
-            raise NotFound(f"expected the id of a task, got {task_id!r}")
+            raise self._not_found(task_id)
         if over.status != "canceled":
-            raise Refused(f"{task_id} has already {over.status}; final states stay as they are")
+            msg = f"{task_id} has already {over.status}; final states stay as they are"
+            raise TaskOver(msg, task=task_id)
         return CancelAccepted(id=task_id, status="canceled")
 
-    def _unknown_executor(self, name: str) -> str:
-        known = ", ".join(sorted(self._executors))
-        return f"expected an executor that the pool has ({known}), got {name!r}"
+    def _not_found(self, task_id: str) -> NotFound:
+        if is_given(task_id, "task", self.state.next_task):
+            return NotFound(
+                f"expected a task that the pool knows, got {task_id!r}, which was never made, or is over and "
+                f"forgotten: of those that are over the newest {self._tasks_kept:,} are known"
+            )
+        return NotFound(f"expected the id of a task, got {task_id!r}")

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from understudy.supervision.blocking import in_thread
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     from understudy.actors.workers.executor import Attempt
+    from understudy.actors.workers.workspaces import Workspaces
+    from understudy.supervision.blocking import RunBlocking
     from understudy.supervision.processes import Child, Processes
 
 
@@ -21,20 +25,35 @@ class ShellExecutor:
 
     Args:
         processes: starts the children, from one thread that lives as long as the system (rule H1).
-        folder: their working directory.
+        workspaces: where they may work.
+        environment: makes a child's environment, given the task's own variables.
+        run_blocking: how making a folder is kept off the loop.
     """
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        workspaces: Workspaces,
+        environment: Callable[[Iterable[tuple[str, str]]], dict[str, str]],
+        run_blocking: RunBlocking = in_thread,
+    ) -> None:
         self._processes = processes
-        self._folder = folder
+        self._workspaces = workspaces
+        self._environment = environment
+        self._run_blocking = run_blocking
 
     async def run(self, attempt: Attempt) -> int:
         """The exit code; minus the signal's number when a signal ended it.
 
         Raises:
-            UnderstudyError: the command can't be started; says why.
+            CommandNotStarted: the command can't be started; says why.
+            BadWorkspace: the folder to work in has become a bad one since the task was made.
         """
-        child = await self._processes.spawn(attempt.command, cwd=self._folder, mark=attempt.mark)
+        spec = attempt.spec
+        folder = await self._run_blocking(self._workspaces.enter, spec.workspace)
+        child = await self._processes.spawn(
+            attempt.command, cwd=folder, env=self._environment(spec.env), mark=attempt.mark
+        )
         try:
             await _read(child, attempt)
             return await child.wait()

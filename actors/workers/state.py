@@ -1,7 +1,8 @@
-"""The pool's state: compact, since it holds every task there was."""
+"""The pool's state: the active tasks, and in few words those that are over."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from pydantic import BaseModel, Field
@@ -32,7 +33,10 @@ class ActiveTask(BaseModel):
         attempts: started so far; with the task's id the token of the running one.
         failures: attempts that failed or timed out, which the retries are counted against.
         reruns: attempts that went down with the runtime.
-        retry_at: not before, in seconds since the epoch.
+        due_at: not before, in seconds since the epoch: a delayed start, a debounce window, a retry.
+        since: when the first task of the chain came that debouncing has replaced.
+        created_at, started_at: the times of those turns; `started_at` is the last attempt's.
+        files: of the attempts that left one, their numbers.
     """
 
     id: str
@@ -41,22 +45,28 @@ class ActiveTask(BaseModel):
     attempts: int = 0
     failures: int = 0
     reruns: int = 0
-    retry_at: float | None = None
+    due_at: float | None = None
+    since: float | None = None
     cancel: CancelRequest | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    files: tuple[int, ...] = ()
 
     def place(self) -> tuple[int, int, str]:
         """Sorts tasks in the order in which they start."""
         return (-self.spec.priority, number_of(self.id), self.id)
 
-    def view(self) -> TaskView:
-        """As others see it."""
+    def view(self, reason: str = "") -> TaskView:
+        """As others see it; `reason` says why it waits."""
         return TaskView(
             id=self.id,
             title=self.spec.title,
             status=self.status,
             attempts=self.attempts,
             command=self.spec.command,
-            reason="cancel requested" if self.cancel else "",
+            reason=f"cancel requested: {self.cancel.reason}" if self.cancel else reason,
+            queue=self.spec.queue,
+            due_at=self.due_at,
             origin=self.spec.origin,
             session=self.spec.session,
             schedule=self.spec.schedule,
@@ -73,6 +83,7 @@ class ActiveTask(BaseModel):
             reason=event.reason,
             source=event.source,
             exit_code=event.exit_code,
+            value=event.value,
             output=text,
             output_bytes=event.output.total_bytes,
             output_cut=cut,
@@ -89,29 +100,57 @@ class OverTask(NamedTuple):
     attempts: int
     title: str
     reason: str
+    source: str
+    exit_code: int | None
+    session: str
+    origin: str | None
+    schedule: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float
+    files: tuple[int, ...]
 
     def view(self, task: str) -> TaskView:
         """As others see it."""
         return TaskView(
-            id=task, title=self.title, status=self.status, attempts=self.attempts, reason=self.reason
+            id=task,
+            title=self.title,
+            status=self.status,
+            attempts=self.attempts,
+            reason=self.reason,
+            origin=self.origin,
+            session=self.session,
+            schedule=self.schedule,
         )
 
 
 class PoolState(BaseModel):
-    """All tasks; `next_task` is the number of the next one."""
+    """The tasks; `next_task` is the number of the next one, and never one that was given before.
+
+    `over` is in the order in which they ended, and bounded: the oldest are forgotten.
+    """
 
     next_task: int = 1
     active: dict[str, ActiveTask] = Field(default_factory=dict)
-    over: dict[str, OverTask] = Field(default_factory=dict)
+    over: OrderedDict[str, OverTask] = Field(default_factory=OrderedDict)
 
 
 class AttemptEnded(Message[None]):
-    """To the pool from an attempt's background task. `exit_code` None: it never came that far."""
+    """To the pool from an attempt's background task.
+
+    Attributes:
+        exit_code: 0 for success; None when it never came that far.
+        reason: why, in the second case.
+        hopeless: whether another attempt could only end in the same way.
+        value: what a callable returned, as JSON.
+    """
 
     task: str
     attempt: int
     exit_code: int | None
     reason: str
+    hopeless: bool = False
+    value: str | None = None
     output: Output = Output()
 
 
@@ -129,7 +168,7 @@ class AttemptStuck(Message[None]):
     attempt: int
 
 
-class RetryDue(Message[None]):
-    """From the pool's timer: the pause before the next attempt is over."""
+class TaskDue(Message[None]):
+    """From the pool's timer: the task need not wait for a time any more."""
 
     task: str

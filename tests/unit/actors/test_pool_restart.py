@@ -12,7 +12,7 @@ import trio.testing
 
 from tests.unit.actors.stage import Ear, Script, Stage, journal_events
 from understudy import ActorSystem
-from understudy.actors.workers import WorkerPoolActor
+from understudy.actors.workers import PoolConfig, WorkerPoolActor
 from understudy.protocols.tasks import CancelTask
 
 if TYPE_CHECKING:
@@ -181,3 +181,35 @@ async def test_no_task_runs_again_before_what_is_left_of_it_was_ended(
         await stage.script.wait_started("task-1/2")
         assert processes.calls == ["end task-1/1 within 5 s", "end leftovers"]
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.req("WK-5")
+async def test_orderly_stops_do_not_count_towards_the_cap_of_reruns(tmp_path: Path) -> None:
+    """A task that takes a week survives any number of deploys; only crashes speak against it."""
+    for number in range(1, 5):
+        async with ActorSystem(tmp_path) as system:
+            stage = await Stage.set(system, reruns=1)
+            if number == 1:
+                await stage.create()
+            await stage.script.wait_started(f"task-1/{number}")
+    requeued = [e for e in journal_events(tmp_path, "workers") if e["type"] == "TaskRequeued"]
+    assert [(event["attempt"], event["reruns"]) for event in requeued] == [(1, 0), (2, 0), (3, 0), (4, 0)]
+    assert {event["reason"] for event in requeued} == {"the runtime was stopped"}
+
+
+@pytest.mark.req("WK-2")
+async def test_a_kill_between_tasks_of_a_queue_of_one_advances(tmp_path: Path) -> None:
+    """The place of what the crash took is free again, and the next in the queue gets it."""
+    home, config = tmp_path / "home", PoolConfig(queue_limits={"one": 1})
+    async with ActorSystem(home) as system:
+        stage = await Stage.set(system, config=config)
+        for _ in range(3):
+            await stage.create(queue="one")
+        stage.script.end("task-1/1")
+        await stage.script.wait_started("task-2/1")
+        async with after_crash(home, tmp_path / "copy", config=config) as again:
+            for mark in ("task-2/2", "task-3/1"):
+                await again.script.wait_started(mark)
+                again.script.end(mark)
+            await again.wait_told(3)
+            assert again.script.started == ["task-2/2", "task-3/1"]

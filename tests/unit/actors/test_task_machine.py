@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from tests.unit.actors.stage import Ear, journal_events
 from understudy import ActorSystem, Refused
 from understudy.actors.workers import Attempt, WorkerPoolActor
-from understudy.actors.workers.state import AttemptEnded, RetryDue
+from understudy.actors.workers.state import AttemptEnded, TaskDue
 from understudy.protocols.tasks import CancelTask, CreateTask, GetTask, ListTasks, TaskSpec
 from understudy.supervision.in_thread import ThreadedSystem
 
@@ -140,7 +140,7 @@ class TaskMachine(RuleBasedStateMachine):
         waiting = [one for one in self.tasks if one.status == "pending" and not one.due]
         if waiting:
             one = waiting[index % len(waiting)]
-            self.ask(RetryDue(task=f"task-{one.number}"))
+            self.ask(TaskDue(task=f"task-{one.number}"))
             one.due = True
             self.dispatch()
 

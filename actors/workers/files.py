@@ -1,0 +1,57 @@
+"""The files with the output of attempts: they belong to the pool's tasks, and go with them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from understudy.actors.ids import is_given
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from understudy.actors.workers.state import OverTask
+    from understudy.supervision.blocking import RunBlocking
+
+log = logging.getLogger("understudy.workers")
+
+FOLDER = "state/output"
+
+
+def name_of(task: str, attempt: int) -> str:
+    """The path in the home of an attempt's file."""
+    return f"{FOLDER}/{task}-{attempt}.log"
+
+
+async def remove(run_blocking: RunBlocking, home: Path, task: str, over: OverTask) -> None:
+    """Remove the files of a task that the pool has forgotten."""
+    await run_blocking(_unlink, [home / name_of(task, number) for number in over.files])
+
+
+async def sweep(run_blocking: RunBlocking, home: Path, known: Collection[str], next_number: int) -> None:
+    """Remove the files of tasks below `next_number` that are not known.
+
+    A crash can have come between the forgetting and the removing. Newer tasks run meanwhile.
+    """
+    await run_blocking(_sweep, home / FOLDER, known, next_number)
+
+
+def _sweep(folder: Path, known: Collection[str], next_number: int) -> None:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - a hundred thousand names; Path objects cost more
+    except FileNotFoundError:
+        return
+    for name in names:
+        task = name.rpartition("-")[0]
+        if task not in known and is_given(task, "task", next_number):
+            _unlink([folder / name])
+
+
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("can't remove %s: %s", path, error, extra={"action": "output_kept"})
