@@ -17,14 +17,14 @@ from typing import Final
 import psutil
 import trio
 
-from understudy.protocols.errors import Stopping
+from understudy.protocols.errors import CommandNotStarted, Stopping
 from understudy.supervision import leftovers
 from understudy.supervision.child import Child, Upkeep
 from understudy.supervision.child_output import BUFFER_BYTES, ChildOutput
 from understudy.supervision.leftovers import Found, Leftover
 from understudy.supervision.spawning import Launcher, Post, SpawnThread
 
-__all__ = ["Child", "Leftover", "Processes"]
+__all__ = ["Child", "Leftover", "NoProcesses", "Processes"]
 
 _POLL_S: Final = 0.02
 _ROUNDS: Final = 20
@@ -160,6 +160,34 @@ class Processes:
 
     def _forget(self, child: Child) -> None:
         self._living.pop(child.pid, None)
+
+
+class NoProcesses(Processes):
+    """For systems that run inline: no thread, and so no child; there is none to be found either."""
+
+    async def spawn(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        mark: str,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> Child:
+        """Refuse.
+
+        Raises:
+            CommandNotStarted: always.
+        """
+        del cwd, env, mark, buffer_bytes
+        msg = f"expected a system with threads to start {command[0]!r}, got one that runs inline"
+        raise CommandNotStarted(msg)
+
+    async def end_leftovers(self, *, grace_s: float = 2.0, mark: str | None = None) -> list[Leftover]:
+        """Nothing: a checkpoint only."""
+        del grace_s, mark
+        await trio.lowlevel.checkpoint()
+        return []
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -29,7 +29,7 @@ from understudy.supervision.guardian import Guardian
 from understudy.supervision.home import Home, OwnedHome
 from understudy.supervision.journal import Journals
 from understudy.supervision.lifecycle import Lifecycle
-from understudy.supervision.processes import Processes
+from understudy.supervision.processes import NoProcesses, Processes
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.scheduler import SLICE_S, STOPPED, Scheduler
 from understudy.supervision.settings import Settings
@@ -382,7 +382,8 @@ class ActorSystem:
             if self.home is None:
                 msg = "expected a system with a home to start processes in: ActorSystem(home)"
                 raise NotPersistent(msg)
-            self._processes = Processes(self.home.path, self.scheduler.call_soon)
+            kind = NoProcesses if self.inline else Processes
+            self._processes = kind(self.home.path, self.scheduler.call_soon)
         return self._processes
 
     def status(self) -> SystemStatus:

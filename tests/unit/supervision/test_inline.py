@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.unit.supervision.bank import Account, Balance, Deposit, Pay, Read
 from understudy import ActorSystem
+from understudy.protocols.errors import CommandNotStarted
 from understudy.supervision.files import Files
 from understudy.supervision.journal import Journals
 from understudy.supervision.testing.clock import EPOCH_S, VirtualClock
@@ -88,3 +90,13 @@ def test_inline_what_is_queued_at_the_end_is_written(tmp_path: Path) -> None:
     assert journals.close(1)
     assert len(never) == 2, "one call to write, and one to tell"
     assert read(journals.open("a")) == [make_line(1), make_line(2)]
+
+
+async def test_a_system_that_runs_inline_starts_no_process_and_looks_for_none(tmp_path: Path) -> None:
+    """Both need a thread, during which a virtual clock would run away."""
+    before = set(threading.enumerate())
+    async with ActorSystem(tmp_path, inline=True) as system:
+        assert await system.processes.end_leftovers() == []
+        with pytest.raises(CommandNotStarted, match="'true', got one that runs inline"):
+            await system.processes.spawn(["true"], cwd=tmp_path, mark="task-1/1")
+        assert set(threading.enumerate()) == before
