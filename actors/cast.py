@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudy.actors.cron.times import find_zone, machine_zone
+from understudy.actors.notifier import SinkConfig
 from understudy.actors.projection.model import Kept
 from understudy.actors.registry import CAST, Role
 from understudy.actors.workers.config import PoolConfig
@@ -45,6 +46,7 @@ class CastConfig(BaseModel):
         run_failures: attempts of a run that may fail before its inputs get fallback replies.
         run_retry_s: wait before the second of them, doubled each time.
         run_timeout_s: an attempt that takes longer has failed.
+        sinks: where to tell how tasks ended, besides their sessions (NT-2).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +67,15 @@ class CastConfig(BaseModel):
     run_failures: int = Field(default=3, ge=1)
     run_retry_s: float = Field(default=1.0, ge=0)
     run_timeout_s: float = Field(default=600.0, gt=0)
+    sinks: tuple[SinkConfig, ...] = ()
+
+    @field_validator("sinks")
+    @classmethod
+    def _are_of_different_names(cls, sinks: tuple[SinkConfig, ...]) -> tuple[SinkConfig, ...]:
+        names = [sink.name for sink in sinks]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"expected sinks of different names, got several {', '.join(sorted(twice))}")
+        return sinks
 
     @field_validator("timezone")
     @classmethod
@@ -82,6 +93,7 @@ class CastConfig(BaseModel):
                 "timezone": self.timezone,
                 "kept": Kept(tasks=self.tasks_kept, messages=self.messages_kept),
             },
+            "notifier": {"sinks": self.sinks},
             "manager": {
                 "timezone": self.timezone,
                 "failures": self.run_failures,

@@ -162,6 +162,7 @@ class TaskResult(Frozen):
     session: str = MAIN_SESSION
     origin: str | None = None
     schedule: str | None = None
+    queue: str = DEFAULT_QUEUE
 
 
 class TaskView(Frozen):

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from understudy.actors.cast import CastConfig
+from understudy.actors.notifier import CallbackConfig, FileConfig, WebhookConfig
 from understudy.actors.registry import CAST
 from understudy.protocols import (
     conversation,
@@ -59,7 +60,18 @@ def settings_page() -> str:
         "not fit is said with file and key, and the server does not start (exit code 2).",
         '```toml\n[cast]\nconcurrency = 8\ntimezone = "Europe/Zurich"\n\n'
         "[runtime]\nsnapshot_bytes = 1_000_000\n```",
+        "## Of a sink",
+        "An entry of `CastConfig.sinks`, or a table `[[cast.sinks]]` of the file with its `kind`. "
+        "[Have other programs told how tasks end](../how-to/notifications.md) shows them.",
+        fields_table(WebhookConfig, own=False),
+        *(sink_part(kind) for kind in (WebhookConfig, FileConfig, CallbackConfig)),
     )
+
+
+def sink_part(kind: type[BaseModel]) -> str:
+    """What one kind of sink has besides the fields of all."""
+    named = f"`{kind.__name__}`, `kind` {default_of(kind, 'kind')}"
+    return f"{named}: {first_lines(kind)}\n\n{fields_table(kind, own=True)}"
 
 
 def errors_page() -> str:
@@ -172,12 +184,21 @@ def first_lines(kind: type) -> str:
     return inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
 
 
-def fields_table(model: type[BaseModel]) -> str:
-    """The fields of a model with defaults, bounds and what their docstrings say."""
-    says = field_docs(model)
+def fields_table(model: type[BaseModel], *, own: bool | None = None) -> str:
+    """The fields of a model with defaults, bounds and what their docstrings say.
+
+    Args:
+        model: which.
+        own: only those of its class, or only those of the class that it extends.
+    """
+    base = model.__mro__[1]
+    assert issubclass(base, BaseModel)
+    inherited = {} if base is BaseModel else field_docs(base)
+    says = inherited | field_docs(model)
     rows = [
         (f"`{name}`", default_of(model, name), ", ".join(bounds(model, name)) or "-", says[name])
         for name in model.model_fields
+        if name != "kind" and (own is None or own == (name not in base.model_fields))
     ]
     return table(("setting", "default", "bounds", "means"), rows)
 
@@ -185,6 +206,8 @@ def fields_table(model: type[BaseModel]) -> str:
 def default_of(model: type[BaseModel], name: str) -> str:
     """A field's default; large numbers with separators."""
     field = model.model_fields[name]
+    if field.is_required():
+        return "-"
     if field.default_factory is not None:
         return "the machine's"
     return f"`{field.default:_}`" if isinstance(field.default, int | float) else f"`{field.default}`"

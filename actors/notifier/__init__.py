@@ -1,5 +1,14 @@
-"""The notifier."""
+"""The notifier, and its sinks."""
 
-from understudy.actors.notifier.notifier import NotifierActor, NotifierState
+from understudy.actors.notifier.notifier import NotifierActor
+from understudy.actors.notifier.sinks import CallbackConfig, FileConfig, SinkConfig, WebhookConfig
+from understudy.actors.notifier.state import NotifierState
 
-__all__ = ["NotifierActor", "NotifierState"]
+__all__ = [
+    "CallbackConfig",
+    "FileConfig",
+    "NotifierActor",
+    "NotifierState",
+    "SinkConfig",
+    "WebhookConfig",
+]

@@ -90,6 +90,7 @@ class ActiveTask(BaseModel):
             session=self.spec.session,
             origin=self.spec.origin,
             schedule=self.spec.schedule,
+            queue=self.spec.queue,
         )
 
 

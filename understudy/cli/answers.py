@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from understudy.protocols.lifecycle import Halt
+from understudy.protocols.notifications import DeliveryView
 from understudy.protocols.read_model import ActorRow, Incident, ManagerRow, MessageRow, ScheduleRow, TaskRow
 from understudy.protocols.tasks import TaskStatus
 
@@ -47,6 +48,21 @@ class CancelAnswer(Answer):
 
     id: str
     status: TaskStatus
+
+
+class DeliveryPage(Answer):
+    """A page of the deliveries that are not made, newest first."""
+
+    deliveries: list[DeliveryView]
+    queued: int = 0
+    dead: int = 0
+    next: str | None = None
+
+
+class RetriedAnswer(Answer):
+    """The deliveries that are tried again now."""
+
+    ids: list[str]
 
 
 class ResumedAnswer(Answer):

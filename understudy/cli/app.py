@@ -46,6 +46,11 @@ app.command(
     "understudy.cli.status:status", name="status", help="Show what runs, what waits, what needs a person."
 )
 app.command("understudy.cli.tasks:app", name="tasks", help="The tasks: list, show, cancel.")
+app.command(
+    "understudy.cli.notifications:app",
+    name="notifications",
+    help="What sinks were not told yet: list, retry.",
+)
 app.command("understudy.cli.journal:app", name="journal", help="The journals: tail, verify, repair.")
 app.command("understudy.cli.resume:resume", name="resume", help="Let halted actors go on.")
 

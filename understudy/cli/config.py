@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudy.actors.cast import CastConfig
 from understudy.cli.exits import Exit, failure
+from understudy.cli.redaction import redact
 from understudy.supervision.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,11 +47,17 @@ def read_config(home: Path) -> HomeConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise failure(Exit.USAGE, "Bad configuration", f"{path}: expected TOML, got: {error}") from error
     try:
-        return HomeConfig.model_validate(found)
+        return HomeConfig.model_validate(found, context={"environment": os.environ})
     except ValidationError as error:
-        flaws = "; ".join(
-            f"{'.'.join(str(part) for part in flaw['loc'])}: {flaw['msg']}, got {flaw['input']!r}"
-            for flaw in error.errors()
-        )
+        # From None: its own text shows what was given, secrets too.
+        flaws = "; ".join(_told(flaw["loc"], flaw["msg"], flaw["input"]) for flaw in error.errors())
         detail = f"{path}: {flaws}. Change it, or remove it for the defaults"
-        raise failure(Exit.USAGE, "Bad configuration", detail) from error
+        raise failure(Exit.USAGE, "Bad configuration", detail) from None
+
+
+def _told(where: tuple[int | str, ...], what: str, given: object) -> str:
+    """A flaw in words; without what was given where that may hold a secret, as it may for a sink."""
+    told = f"{'.'.join(str(part) for part in where)}: {what}"
+    if "sinks" in where or isinstance(given, dict | list):
+        return told
+    return f"{told}, got {redact(given, str(where[-1]))!r}"

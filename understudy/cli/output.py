@@ -28,6 +28,8 @@ _STYLES = {
     "running": "cyan",
     "pending": "yellow",
     "failed": "red",
+    "dead": "red",
+    "queued": "yellow",
     "canceled": "magenta",
     "halted": "bold red",
     "blocked": "bold red",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from understudy.actors.notifier import FileConfig, WebhookConfig
 from understudy.cli.config import CONFIG_FILE, HomeConfig, read_config
 from understudy.cli.exits import CommandFailed, Exit
 
@@ -61,3 +62,61 @@ def test_bytes_that_are_no_text_are_told_too(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).write_bytes(b"[cast]\n# \xff\n")
     with pytest.raises(CommandFailed, match="expected TOML"):
         read_config(tmp_path)
+
+
+SINKS = """
+[[cast.sinks]]
+kind = "webhook"
+name = "hook"
+url = "https://example.org/T0KEN"
+secret_env = "HOOK_SIGNING"
+
+[[cast.sinks]]
+kind = "file"
+name = "ends"
+path = "out/ends.jsonl"
+statuses = ["failed"]
+"""
+
+
+@pytest.mark.req("NT-2")
+def test_sinks_are_read_with_secrets_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of a variable; what they say is shown nowhere."""
+    write(tmp_path, SINKS)
+    monkeypatch.setenv("HOOK_SIGNING", "T0KEN" * 6)
+
+    hook, ends = read_config(tmp_path).cast.sinks
+
+    assert isinstance(hook, WebhookConfig)
+    assert isinstance(ends, FileConfig)
+    assert hook.secret.get_secret_value() == "T0KEN" * 6
+    assert ends.statuses == ("failed",)
+    assert "T0KEN" not in repr((hook, ends))
+
+
+@pytest.mark.req("NT-2")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (SINKS, "cast.sinks.0.webhook: .*a variable HOOK_SIGNING in the environment"),
+        (SINKS.replace("secret_env", "secret"), "cast.sinks.0.webhook.secret: .*at least 24 bytes"),
+        (SINKS + '[[cast.sinks]]\nkind = "pigeon"', "cast.sinks.2: .*'pigeon'"),
+        (SINKS.replace("[[cast.sinks]]", "[[cast.sink]]"), "cast.sink: Extra inputs are not permitted"),
+        (
+            SINKS.replace("out/ends", "state/ends").replace("_env", ""),
+            "cast.sinks.1.file.path: .*in its state",
+        ),
+        ("[cast]\npassword = 'T0KEN'", "cast.password: .*got '.redacted.'"),
+    ],
+)
+def test_a_sink_that_does_not_fit_is_told_without_what_may_be_secret(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    """By file and field only."""
+    write(tmp_path, text)
+    with pytest.raises(CommandFailed, match=says) as caught:
+        read_config(tmp_path)
+    assert "T0KEN" not in caught.value.problem.detail
+    assert caught.value.__suppress_context__

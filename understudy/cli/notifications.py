@@ -1,0 +1,116 @@
+"""`notifications list | retry`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import httpx
+import trio
+from cyclopts import App, Parameter
+from cyclopts.types import PositiveInt
+from pydantic import BaseModel
+from rich.text import Text
+
+from understudy.cli.answers import DeliveryPage, RetriedAnswer
+from understudy.cli.client import Client, lost
+from understudy.cli.exits import Exit, failure
+from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.server import require_server
+from understudy.cli.settings import COMMON, Common, home_path
+from understudy.protocols.notifications import DeliveryStatus, DeliveryView
+
+app = App(
+    name="notifications", help="Deliveries to sinks that are not made: what waits, and the dead letters."
+)
+
+LIMIT = 20
+_PAGE = 200
+Sink = Annotated[str | None, Parameter(help="Only of this sink.")]
+
+
+class RetryBody(BaseModel):
+    """The body of `POST /api/notifications/retry`."""
+
+    ids: list[str] | None = None
+    sink: str | None = None
+
+
+@app.command(name="list")
+def list_deliveries(
+    *,
+    limit: Annotated[PositiveInt, Parameter(alias="-n", help="How many, at most.")] = LIMIT,
+    status: Annotated[DeliveryStatus | None, Parameter(help="Only those; dead for dead letters.")] = None,
+    sink: Sink = None,
+    common: Common = COMMON,
+) -> int:
+    """List what sinks were not told yet, newest first. Needs a running server."""
+    address = require_server(home_path(common), "notifications list")
+    wanted = {name: value for name, value in (("status", status), ("sink", sink)) if value is not None}
+    page = trio.run(_list, address, limit, wanted)
+    if common.json:
+        print_json(page)
+    else:
+        _print_list(page)
+    return Exit.OK
+
+
+async def _list(address: str, limit: int, only: dict[str, str]) -> DeliveryPage:
+    """Pages of the server's list until there are `limit` deliveries, or no more."""
+    found: list[DeliveryView] = []
+    wanted: dict[str, str | int] = dict(only)
+    try:
+        async with Client(address) as client:
+            while True:
+                wanted["limit"] = min(limit - len(found), _PAGE)
+                page = await client.get("/api/notifications", DeliveryPage, wanted)
+                found += page.deliveries
+                if page.next is None or len(found) >= limit:
+                    return page.model_copy(update={"deliveries": found})
+                wanted["cursor"] = page.next
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _print_list(page: DeliveryPage) -> None:
+    out = console()
+    if page.deliveries:
+        wide = out.width >= NARROW
+        columns = ["id", "state", "sink", "about"] + (["attempts", "next", "error"] if wide else [])
+        rows = [_row(view)[: len(columns)] for view in page.deliveries]
+        out.print(table(columns, rows))
+    out.print(Text(f"{page.queued} wait, {page.dead} dead letters", style="dim"))
+    if page.next is not None:
+        out.print(Text("there are more: --limit shows them", style="dim"))
+
+
+def _row(view: DeliveryView) -> list[str | Text]:
+    due = when(view.retry_at)
+    return [view.id, styled(view.status), view.sink, view.about, str(view.attempts), due, view.error]
+
+
+@app.command
+def retry(
+    *ids: Annotated[str, Parameter(help="Deliveries, as the list shows them.")],
+    dead: Annotated[bool, Parameter(name="--all", negative="", help="All dead letters.")] = False,
+    sink: Sink = None,
+    common: Common = COMMON,
+) -> int:
+    """Try deliveries again now, each with as many attempts as a new one. Needs a running server."""
+    if bool(ids) == dead or (ids and sink is not None):
+        detail = "expected ids of deliveries, or --all (with --sink NAME for those of one sink)"
+        raise failure(Exit.USAGE, "Usage", detail)
+    address = require_server(home_path(common), "notifications retry")
+    answer = trio.run(_retry, address, RetryBody(ids=None if dead else list(ids), sink=sink))
+    if common.json:
+        print_json(answer)
+    else:
+        console().print(Text(f"tried again: {', '.join(answer.ids)}" if answer.ids else "no dead letters"))
+    return Exit.OK
+
+
+async def _retry(address: str, body: RetryBody) -> RetriedAnswer:
+    try:
+        async with Client(address) as client:
+            return await client.post("/api/notifications/retry", RetriedAnswer, body)
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
