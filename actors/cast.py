@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudy.actors.cron.times import find_zone, machine_zone
+from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import SinkConfig
 from understudy.actors.projection.model import Kept
 from understudy.actors.registry import CAST, Role
@@ -19,6 +20,9 @@ from understudy.supervision.strategy import Strategy
 from understudy.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from understudy.actors.engines import Engine
     from understudy.supervision.reference import ActorRef
     from understudy.supervision.system import ActorSystem
 
@@ -43,9 +47,7 @@ class CastConfig(BaseModel):
         reruns: how often a task is run again because the runtime crashed under it.
         tasks_kept: finished tasks that are remembered, with how they ended; the oldest are forgotten first.
         messages_kept: the same for messages of the conversation; all are in `history/`.
-        run_failures: attempts of a run that may fail before its inputs get fallback replies.
-        run_retry_s: wait before the second of them, doubled each time.
-        run_timeout_s: an attempt that takes longer has failed.
+        runs: how runs of the manager are tried, and what follows when all engines fail.
         sinks: where to tell how tasks ended, besides their sessions (NT-2).
     """
 
@@ -64,9 +66,7 @@ class CastConfig(BaseModel):
     reruns: int = Field(default=5, ge=0)
     tasks_kept: int = Field(default=100_000, ge=1)
     messages_kept: int = Field(default=20_000, ge=1)
-    run_failures: int = Field(default=3, ge=1)
-    run_retry_s: float = Field(default=1.0, ge=0)
-    run_timeout_s: float = Field(default=600.0, gt=0)
+    runs: RunPolicy = RunPolicy()
     sinks: tuple[SinkConfig, ...] = ()
 
     @field_validator("sinks")
@@ -94,12 +94,7 @@ class CastConfig(BaseModel):
                 "kept": Kept(tasks=self.tasks_kept, messages=self.messages_kept),
             },
             "notifier": {"sinks": self.sinks},
-            "manager": {
-                "timezone": self.timezone,
-                "failures": self.run_failures,
-                "retry_delay_s": self.run_retry_s,
-                "run_timeout_s": self.run_timeout_s,
-            },
+            "manager": {"timezone": self.timezone, "policy": self.runs},
             "cron": {"timezone": self.timezone},
             "workers": {
                 "limit": self.concurrency,
@@ -120,16 +115,25 @@ class CastConfig(BaseModel):
         }
 
 
-async def start_cast(system: ActorSystem, config: CastConfig | None = None) -> ActorRef[Supervisor]:
+async def start_cast(
+    system: ActorSystem, config: CastConfig | None = None, *, engines: Sequence[Engine] = ()
+) -> ActorRef[Supervisor]:
     """Start the cast under a supervisor named `cast`; returns when each is recovered.
 
     One whose journal is damaged or can't be written is left alone, and the others run.
+
+    Args:
+        system: where.
+        config: how.
+        engines: the manager's chain, the main one first. The offline engine is in it when it is named,
+            and answers alone when the chain is empty; never otherwise.
 
     Raises:
         Escalated: an actor failed at its start again and again.
         NameTaken: the system has an actor of one of these names.
     """
     arguments = (config or CastConfig()).arguments()
+    arguments["manager"]["engines"] = tuple(engines)
     children = tuple(_child(role, arguments.get(role.name, {})) for role in CAST)
     return await system.spawn(
         Supervisor, name="cast", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=5, period_s=30.0

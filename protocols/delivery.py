@@ -6,18 +6,23 @@ from understudy.protocols.base import Message
 
 
 class DeliveryFailed(Message[None]):
-    """A durable message was consumed as a dead letter: its handler failed each time (rule T5).
+    """A durable message was consumed without having done anything (rule T5).
 
-    Sent back durably to a sender that handles it.
+    Its handler refused it, or failed each time, so that it became a dead letter. Sent back durably to a
+    sender that handles this.
 
     Attributes:
         actor: the receiver.
         message: the type of the message.
+        body: the message itself, as JSON.
         cause: the id of the message, `<sender>/<seq>`.
-        error: of the last try.
+        error: the refusal, or the error of the last try.
+        refused: whether it was refused.
     """
 
     actor: str
     message: str
     cause: str
     error: str
+    body: str = ""
+    refused: bool = False

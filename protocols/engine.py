@@ -1,14 +1,16 @@
-"""Engines: what a run is given, what it answers, and the actions that it proposes (rule E1)."""
+"""Engines: what a run is given, what it answers, and what follows from that (rule E1)."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from understudy.protocols.base import Frozen, Message
 from understudy.protocols.schedules import AddSchedule, RemoveSchedule
-from understudy.protocols.tasks import MAIN_SESSION, CancelTask, CreateTask, TaskResult
+from understudy.protocols.tasks import MAIN_SESSION, CancelTask, CreateTask, SummarizeTask, TaskResult
+
+Role = Literal["user", "assistant", "system"]
 
 
 class UserInput(Frozen):
@@ -44,8 +46,44 @@ Wake = Annotated[UserInput | DoneTask | DueSchedule, Field(discriminator="wake")
 """A wake event: one of the three reasons why the manager starts a run."""
 
 
+class HistoryMessage(Frozen):
+    """A message of the conversation as a run is shown it: `text` may be cut, `at` is when it was said."""
+
+    id: str
+    role: Role
+    text: str
+    at: float
+    session: str = MAIN_SESSION
+    task: str | None = None
+
+
+class Persona(Frozen):
+    """What the evolver has learned: about the people, and how the agent is to be (MG-7)."""
+
+    version: int
+    profile: str
+    persona: str
+
+
+class ActionProblem(Frozen):
+    """An action that can't be done: which (its place in the answer, from 0), what it said, and why not."""
+
+    index: int
+    action: str
+    error: str
+
+
 class RunRequest(Frozen):
-    """One attempt at one run: a fixed batch of wake events. The same batch comes again with each attempt."""
+    """One attempt at one run: a fixed batch of wake events. The same batch comes again with each attempt.
+
+    Attributes:
+        session_id: the engine's own session, as it named it in an earlier answer; None to begin one.
+        history: what was said before this batch, oldest first, bounded.
+        persona: what the evolver has learned, when there is one.
+        round: 0, or the number of the correction round: the engine has answered this attempt before,
+            and `problems` says which of that answer's actions can't be done. It gives all its actions
+            again; a reply only if another one is better.
+    """
 
     run: str
     attempt: int
@@ -53,6 +91,10 @@ class RunRequest(Frozen):
     now: float
     timezone: str
     session_id: str | None = None
+    history: tuple[HistoryMessage, ...] = ()
+    persona: Persona | None = None
+    round: int = 0
+    problems: tuple[ActionProblem, ...] = ()
 
 
 class Reply(Frozen):
@@ -69,6 +111,24 @@ class Reply(Frozen):
     role: Literal["assistant", "system"] = "assistant"
 
 
+class RunAnswer(BaseModel):
+    """What an engine answers.
+
+    Attributes:
+        replies: see `Reply`.
+        session_id: the engine's session, for the next run; None when it has none.
+        actions: what it wants done, as data: each a mapping that a `Proposal` can be made of, such as
+            `{"action": "cancel_task", "task": "task-3"}`. What a model wrote may be put here as it is:
+            one that is none, or that can't be done, is sent back for correction (MG-4).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    replies: tuple[Reply, ...] = ()
+    session_id: str | None = None
+    actions: tuple[object, ...] = ()
+
+
 class TaskToCreate(Frozen):
     """Make a task, with an id that was reserved for it."""
 
@@ -81,6 +141,13 @@ class TaskToCancel(Frozen):
 
     action: Literal["cancel_task"] = "cancel_task"
     message: CancelTask
+
+
+class TaskToSummarize(Frozen):
+    """Keep a summary of its result with a task."""
+
+    action: Literal["summarize_task"] = "summarize_task"
+    message: SummarizeTask
 
 
 class ScheduleToAdd(Frozen):
@@ -98,25 +165,28 @@ class ScheduleToRemove(Frozen):
 
 
 Action = Annotated[
-    TaskToCreate | TaskToCancel | ScheduleToAdd | ScheduleToRemove, Field(discriminator="action")
+    TaskToCreate | TaskToCancel | TaskToSummarize | ScheduleToAdd | ScheduleToRemove,
+    Field(discriminator="action"),
 ]
-"""What a run wants done; it happens when, and only when, the run has succeeded."""
-
-
-class RunAnswer(Frozen):
-    """What an engine answers; `session_id` is its session, for the next run."""
-
-    replies: tuple[Reply, ...] = ()
-    session_id: str | None = None
+"""What a run wants done, checked; it happens when, and only when, the run has succeeded."""
 
 
 class FinishRun(Message[None]):
-    """To the manager from its own background task: the attempt ended well."""
+    """To the manager from its own background task: the attempt ended well.
+
+    Attributes:
+        session_id: the engine's session from now on; None when it has none.
+        rebuilt: why the session that was kept could not be gone on with; empty when it was.
+        problems: what was wrong with the actions of the last correction round; `actions` lacks them all then.
+    """
 
     run: str
     attempt: int
-    answer: RunAnswer
+    replies: tuple[Reply, ...] = ()
     actions: tuple[Action, ...] = ()
+    session_id: str | None = None
+    rebuilt: str = ""
+    problems: tuple[ActionProblem, ...] = ()
 
 
 class FailRun(Message[None]):

@@ -140,6 +140,14 @@ class TooLongTimeout(TaskRefused):
     rule = "timeout"
 
 
+class SessionInvalid(UnderstudyError):
+    """An engine's session is gone: the next call begins a new one. For engines to raise."""
+
+    code = "session_invalid"
+    status = 410
+    title = "Engine session gone"
+
+
 class UnknownActor(UnderstudyError):
     """No actor of that name, neither running nor in the home."""
 

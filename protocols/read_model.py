@@ -34,6 +34,7 @@ class TaskRow(Frozen):
         canceling: whether it runs and was asked to end.
         output_bytes: how much its last finished attempt wrote; `excerpt` is the end of that.
         value: what its callable returned, as JSON.
+        summary: what the manager's engine made of the result; empty when it made nothing.
     """
 
     id: str
@@ -62,6 +63,7 @@ class TaskRow(Frozen):
     value: str | None = None
     output_bytes: int = 0
     excerpt: str = ""
+    summary: str = ""
 
 
 class TaskDetail(TaskRow):
@@ -153,8 +155,12 @@ class ManagerRow(Frozen):
     Attributes:
         run: the run in flight; None when idle. `attempt` and `engine` are its.
         waiting: wake events that no run has consumed yet, those of the run in flight included.
-        error: why the last attempt failed, when the next one is due at `retry_at`.
-        session_id: the engine's session.
+        error: why the last attempt failed; the next one is due at `retry_at`, or under way when that
+            is None.
+        answering: the engine that answered last; `session_id` is its session.
+        sessions: the session of each engine, by its name.
+        inputs_cursor, inputs_total: of the inputs (and reminders) that came since that queue was last
+            compacted, how many are consumed, and how many there were; the other two for the results of tasks.
     """
 
     id: Literal["manager"] = "manager"
@@ -164,7 +170,13 @@ class ManagerRow(Frozen):
     waiting: int = 0
     error: str | None = None
     retry_at: float | None = None
+    answering: str | None = None
     session_id: str | None = None
+    sessions: tuple[tuple[str, str], ...] = ()
+    inputs_cursor: int = 0
+    inputs_total: int = 0
+    results_cursor: int = 0
+    results_total: int = 0
 
 
 class Incident(Frozen):

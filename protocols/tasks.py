@@ -29,6 +29,9 @@ DEBOUNCE_ROUNDS = 10
 
 DEFAULT_QUEUE = "default"
 
+SUMMARY_CHARACTERS = 10_000
+"""The longest summary of a task's result."""
+
 TaskStatus = Literal["pending", "running", "succeeded", "failed", "canceled"]
 FINAL: frozenset[TaskStatus] = frozenset({"succeeded", "failed", "canceled"})
 
@@ -232,6 +235,16 @@ class CancelTask(Message[CancelAccepted]):
     reason: str = Field(default="canceled by request", max_length=500)
 
 
+class SummarizeTask(Message[TaskAccepted]):
+    """Keep the manager's summary of the result with a task that is over; a later one replaces it.
+
+    Raises (to who asks): `NotFound`; `Refused` when the task is not over.
+    """
+
+    id: str
+    text: str = Field(min_length=1, max_length=SUMMARY_CHARACTERS)
+
+
 class GetTask(Message[TaskView]):
     """Reads one. Raises (to who asks): `NotFound`."""
 
@@ -345,3 +358,10 @@ class TaskFinished(Event):
     exit_code: int | None = None
     value: str | None = None
     output: Output = Output()
+
+
+class TaskSummarized(Event):
+    """The manager's summary of the task's result."""
+
+    id: str
+    text: str

@@ -418,7 +418,7 @@ class PersistentCell(JournaledCell):
             self.inbox.appendleft(envelope)
             self._pause(self.system.settings.retry_backoff_s * 2 ** (tries - 1))
             return
-        if n and not isinstance(error, Refused):
+        if n:
             self._tell_sender(envelope, error)
         if envelope[1] is None:
             self.dead_letter(envelope, described(error))
@@ -426,7 +426,7 @@ class PersistentCell(JournaledCell):
         self.end(envelope, None, error)
 
     def _tell_sender(self, envelope: Envelope, error: Exception) -> None:
-        """A durable message becomes a dead letter: its sender is told, if it wants to know (rule T5)."""
+        """A durable message is refused or a dead letter: a sender that wants to know is told (rule T5)."""
         message, _, stream, _, cause, _ = envelope
         sender = self.system.find(sender_of(stream))
         if sender is None or DeliveryFailed not in sender.handlers:
@@ -439,8 +439,10 @@ class PersistentCell(JournaledCell):
                 DeliveryFailed(
                     actor=self.name,
                     message=type(message).__name__,
+                    body=encode(cast("Message[Any]", message)).decode(),
                     cause=cause.decode(),
                     error=text_of(error),
+                    refused=isinstance(error, Refused),
                 ),
             )
         except UnderstudyError as problem:

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from understudy.actors.cast import CastConfig
+from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import CallbackConfig, FileConfig, WebhookConfig
 from understudy.actors.registry import CAST
 from understudy.protocols import (
@@ -23,6 +24,7 @@ from understudy.protocols import (
     errors,
     lifecycle,
     notifications,
+    proposals,
     read_model,
     schedules,
     tasks,
@@ -36,7 +38,7 @@ NOTE = "<!-- Made by tools/reference.py from the code: change it there, then run
 TABLE_CELL = str.maketrans({"|": "\\|", "\n": " "})
 
 CONVERSATIONS = (
-    ("The conversation", "`manager`", (conversation, engine)),
+    ("The conversation", "`manager`", (conversation, engine, proposals)),
     ("Tasks", "`workers`", (tasks,)),
     ("Schedules", "`cron`", (schedules,)),
     ("Notifications", "`notifier`", (notifications,)),
@@ -54,6 +56,9 @@ def settings_page() -> str:
         "## Of the cast",
         "`start_cast(system, CastConfig(...))` of `understudy.actors.cast`.",
         fields_table(CastConfig),
+        "### Of the manager's runs",
+        "`CastConfig(runs=RunPolicy(...))` of `understudy.actors.manager`; in the file `[cast.runs]`.",
+        fields_table(RunPolicy),
         "## Of a home",
         "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` "
         "has the settings above, `[cast]` those of the cast. What is not there has its default; what does "
@@ -210,6 +215,8 @@ def default_of(model: type[BaseModel], name: str) -> str:
         return "-"
     if field.default_factory is not None:
         return "the machine's"
+    if isinstance(field.default, BaseModel):
+        return "see below"
     return f"`{field.default:_}`" if isinstance(field.default, int | float) else f"`{field.default}`"
 
 
@@ -238,7 +245,7 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
             and isinstance(below, ast.Expr)
         ):
             assert isinstance(below.value, ast.Constant)
-            found[field.target.id] = str(below.value.value)
+            found[field.target.id] = " ".join(str(below.value.value).split())
     return found
 
 

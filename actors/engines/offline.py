@@ -11,7 +11,7 @@ from understudy.actors.cron import times
 from understudy.actors.engines import commands
 from understudy.actors.engines.results import describe_due, describe_result
 from understudy.protocols.engine import DoneTask, DueSchedule, Reply, RunAnswer, UserInput
-from understudy.protocols.errors import Refused
+from understudy.protocols.errors import ActorBlocked, ActorHalted, Refused
 from understudy.protocols.schedules import ScheduleSpec
 from understudy.protocols.tasks import FINAL, TaskSpec
 
@@ -57,6 +57,8 @@ class OfflineEngine:
             return await self._obey(commands.parse(wake.text), wake, request, desk)
         except Refused as error:
             return str(error)
+        except (ActorBlocked, ActorHalted) as error:  # a person has to act: it would fail again till then
+            return f"This could not be handled: {error}. It is not tried again; send it anew."
         except ValidationError as error:
             return "; ".join(str(one["msg"]) for one in error.errors())
 
@@ -89,7 +91,7 @@ class OfflineEngine:
 
     async def _cancel(self, name: str, desk: Desk) -> str:
         if any(one.id == name for one in await desk.schedules()):
-            desk.remove_schedule(name)
+            await desk.remove_schedule(name)
             return f"{name} is removed."
         task = await desk.task(name)
         if task is None:
@@ -98,7 +100,7 @@ class OfflineEngine:
             return (
                 f"{name} has already {task.status}." if task.status != "canceled" else f"{name} is canceled."
             )
-        desk.cancel_task(name, "canceled by the user")
+        await desk.cancel_task(name, "canceled by the user")
         return f"{name} is being canceled."
 
     async def _list(self, zone: ZoneInfo, desk: Desk) -> str:

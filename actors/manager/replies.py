@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from understudy.actors.engines.results import describe_due, describe_result
-from understudy.protocols.engine import DoneTask, DueSchedule, Reply, TaskToCreate, UserInput
+from understudy.actors.manager import texts
+from understudy.protocols.engine import (
+    DoneTask,
+    DueSchedule,
+    Reply,
+    TaskToCreate,
+    TaskToSummarize,
+    UserInput,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from understudy.actors.manager.state import OpenInput
     from understudy.protocols.engine import Action, Wake
-
-NO_ANSWER = "The engine gave no answer to this input."
 
 
 def settle(
@@ -25,8 +31,9 @@ def settle(
     """The replies of a run that succeeded: the engine's, and one for each input that it left without.
 
     An input is answered by the first reply that names it. One that asked for tasks stays open until
-    the last of them has ended; when that is in this batch and the engine says nothing, the outcome
-    itself is the reply.
+    the last of them has ended; when that is in this batch and the engine says nothing, its summary
+    of the result is the reply, or the outcome itself. Nobody misses how a task ended that an input
+    asked for, or that did not succeed: where the engine says nothing, a message of the system's does.
     """
     settled: list[Reply] = []
     answered: set[str] = set()
@@ -37,8 +44,21 @@ def settle(
         answered.update(fresh)
         settled.append(reply.model_copy(update={"in_reply_to": fresh}))
     pending = pending_tasks(actions, batch, inputs)
+    told = {reply.task for reply in settled}
+    summaries = {
+        action.message.id: action.message.text for action in actions if isinstance(action, TaskToSummarize)
+    }
+    last = {wake.result.origin: wake.id for wake in batch if isinstance(wake, DoneTask)}
     for wake in batch:
-        if (missing := _missing(wake, pending, answered)) is not None:
+        missing: Reply | None = None
+        if isinstance(wake, UserInput):
+            if wake.id not in answered and not pending.get(wake.id):
+                missing = Reply(text=texts.NO_ANSWER, in_reply_to=(wake.id,), role="system")
+        elif isinstance(wake, DoneTask):
+            origin = wake.result.origin
+            ends = origin is not None and pending.get(origin) == () and wake.id == last[origin]
+            missing = _outstanding(wake, answered, told, summaries.get(wake.id), ends=ends)
+        if missing is not None:
             answered.update(missing.in_reply_to)
             settled.append(missing)
     return settled
@@ -47,17 +67,16 @@ def settle(
 def fall_back(batch: Sequence[Wake], inputs: Mapping[str, OpenInput], error: str) -> list[Reply]:
     """The replies of a run that is given up: one for each wake event, without an engine (MG-2)."""
     pending = pending_tasks((), batch, inputs)
+    last = {wake.result.origin: wake.id for wake in batch if isinstance(wake, DoneTask)}
     replies: list[Reply] = []
     for wake in batch:
         match wake:
             case UserInput():
-                text = f"This input could not be handled: {error}. It is not tried again; send it anew."
+                text = texts.not_handled(error)
                 replies.append(Reply(text=text, in_reply_to=(wake.id,), role="system"))
             case DoneTask():
                 origin = wake.result.origin
-                ends = origin is not None and pending.get(origin) == ()
-                if ends:
-                    pending = {name: tasks for name, tasks in pending.items() if name != origin}
+                ends = origin is not None and pending.get(origin) == () and wake.id == last[origin]
                 replies.append(_outcome(wake, (origin,) if origin is not None and ends else ()))
             case DueSchedule():
                 replies.append(Reply(text=describe_due(wake), role="system"))
@@ -80,17 +99,26 @@ def pending_tasks(
     return {name: tuple(tasks) for name, tasks in pending.items()}
 
 
-def _missing(wake: Wake, pending: Mapping[str, tuple[str, ...]], answered: set[str]) -> Reply | None:
-    """The reply that the engine owes for `wake`, if it does."""
-    if isinstance(wake, UserInput):
-        if wake.id in answered or pending.get(wake.id):
-            return None
-        return Reply(text=NO_ANSWER, in_reply_to=(wake.id,), role="system")
-    if isinstance(wake, DoneTask) and (origin := wake.result.origin) is not None:
-        if origin in answered or pending.get(origin) != ():
-            return None
+def session_of(wake: Wake) -> str:
+    """The session of the conversation that a wake event belongs to."""
+    return wake.result.session if isinstance(wake, DoneTask) else wake.session
+
+
+def _outstanding(
+    wake: DoneTask, answered: set[str], told: set[str | None], summary: str | None, *, ends: bool
+) -> Reply | None:
+    """What is to be said about a task that has ended and the engine has not said; None when nothing is.
+
+    `ends`: it is the last that its input waits for.
+    """
+    origin = wake.result.origin
+    if origin is not None and ends and origin not in answered:
+        if summary is not None:
+            return Reply(text=summary, in_reply_to=(origin,), task=wake.id)
         return _outcome(wake, (origin,))
-    return None
+    if wake.id in told or origin in answered or summary is not None:
+        return None
+    return _outcome(wake, ()) if origin is not None or wake.result.status != "succeeded" else None
 
 
 def _outcome(wake: DoneTask, in_reply_to: tuple[str, ...]) -> Reply:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from understudy.protocols.conversation import (
     ConversationMessage,
     CronDueReceived,
     InputReceived,
+    NoticePosted,
+    QueueCompacted,
     RunFailed,
     RunGivenUp,
+    RunPaused,
     RunStarted,
     RunSucceeded,
+    SessionRebuilt,
     TaskDoneReceived,
 )
 from understudy.protocols.read_model import Change, MessageRow
 
 if TYPE_CHECKING:
-    from understudy.actors.projection.model import ReadModel
+    from understudy.actors.projection.model import QueueName, ReadModel
     from understudy.protocols import Event
 
 EVENTS: tuple[type[Event], ...] = (
@@ -26,8 +30,12 @@ EVENTS: tuple[type[Event], ...] = (
     CronDueReceived,
     RunStarted,
     RunFailed,
+    RunPaused,
+    SessionRebuilt,
     RunSucceeded,
     RunGivenUp,
+    QueueCompacted,
+    NoticePosted,
 )
 
 
@@ -37,31 +45,55 @@ def fold_conversation(model: ReadModel, event: Event, at: float) -> list[Change]
     match event:
         case InputReceived(input=given):
             row = MessageRow(id=given.id, role="user", text=given.text, at=at, session=given.session)
-            changes = [_put(model, row), *_wake(model, given.id)]
+            changes = [_put(model, row), *_wake(model, given.id, "inputs")]
         case TaskDoneReceived(result=result):
-            changes = _wake(model, result.task)
+            changes = _wake(model, result.task, "results")
         case CronDueReceived(due=due):
-            changes = _wake(model, due.id)
+            changes = _wake(model, due.id, "inputs")
         case RunStarted():
             begun: dict[str, object] = {"run": event.run, "attempt": event.attempt, "engine": event.engine}
-            changes = _manager(model, **begun, error=None, retry_at=None)
+            changes = _manager(
+                model, **begun, retry_at=None, **({} if event.attempt > 1 else {"error": None})
+            )
         case RunFailed():
-            changes = _manager(model, error=event.error, retry_at=event.retry_at)
+            changes = _said(model, event.messages, at)
+            changes += _manager(model, error=event.error, retry_at=event.retry_at)
         case RunSucceeded() | RunGivenUp():
             changes = _over(model, event, at)
+        case SessionRebuilt():
+            changes = _manager(model, **_session(model, event.engine, event.new))
+        case QueueCompacted(queue=queue):
+            changes = _manager(model, **{f"{queue}_cursor": 0, f"{queue}_total": 0})
+        case NoticePosted():
+            changes = _said(model, event.messages, at)
         case _:
             pass
     return changes
 
 
+def _said(model: ReadModel, messages: tuple[ConversationMessage, ...], at: float) -> list[Change]:
+    return [change for message in messages for change in _reply(model, message, at)]
+
+
 def _over(model: ReadModel, event: RunSucceeded | RunGivenUp, at: float) -> list[Change]:
-    changes = [change for message in event.messages for change in _reply(model, message, at)]
-    for wake in event.batch:
-        model.manager_wakes.pop(wake, None)
-    idle: dict[str, object] = {"run": None, "attempt": 0, "error": None, "retry_at": None}
+    changes = _said(model, event.messages, at)
+    update: dict[str, object] = {"run": None, "attempt": 0, "error": None, "retry_at": None}
+    for queue in (model.manager_wakes.pop(wake, None) for wake in event.batch):
+        if queue is not None:
+            name = f"{queue}_cursor"
+            update[name] = cast("int", update.get(name, getattr(model.manager, name))) + 1
     if isinstance(event, RunSucceeded):
-        idle["session_id"] = event.session_id
-    return changes + _manager(model, **idle, waiting=len(model.manager_wakes))
+        update["answering"] = event.engine or model.manager.answering
+        update |= _session(model, event.engine, event.session_id)
+    return changes + _manager(model, **update, waiting=len(model.manager_wakes))
+
+
+def _session(model: ReadModel, engine: str, session: str | None) -> dict[str, object]:
+    """The row's fields when `engine` has that session now."""
+    sessions = {name: kept for name, kept in model.manager.sessions if name != engine}
+    if session is not None:
+        sessions[engine] = session
+    return {"session_id": session, "sessions": tuple(sorted(sessions.items()))}
 
 
 def _reply(model: ReadModel, message: ConversationMessage, at: float) -> list[Change]:
@@ -82,9 +114,11 @@ def _reply(model: ReadModel, message: ConversationMessage, at: float) -> list[Ch
     ]
 
 
-def _wake(model: ReadModel, wake: str) -> list[Change]:
-    model.manager_wakes[wake] = None
-    return _manager(model, waiting=len(model.manager_wakes))
+def _wake(model: ReadModel, wake: str, queue: QueueName) -> list[Change]:
+    model.manager_wakes[wake] = queue
+    name = f"{queue}_total"
+    update: dict[str, object] = {name: getattr(model.manager, name) + 1}
+    return _manager(model, waiting=len(model.manager_wakes), **update)
 
 
 def _manager(model: ReadModel, **update: object) -> list[Change]:

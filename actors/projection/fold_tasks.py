@@ -12,6 +12,7 @@ from understudy.protocols.tasks import (
     TaskRequeued,
     TaskRetried,
     TaskStarted,
+    TaskSummarized,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ EVENTS: tuple[type[Event], ...] = (
     TaskRetried,
     TaskCancelRequested,
     TaskFinished,
+    TaskSummarized,
 )
 
 
@@ -61,6 +63,8 @@ def _update(event: Event, at: float) -> dict[str, object]:
             update = {"status": event.status, "why": event.reason, "source": event.source}
             update |= {"finished_at": at, "due_at": None, "retry_at": None, "canceling": False}
             update |= {"value": event.value, **_outcome(event)}
+        case TaskSummarized():
+            update = {"summary": event.text}
         case _:
             pass
     return update

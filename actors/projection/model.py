@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from understudy.protocols.read_model import TableName
 
 OUTPUT_BUDGET_BYTES = 32 << 20
+
+QueueName = Literal["inputs", "results"]
+"""Of the manager's two queues of wake events."""
 
 
 class Kept(BaseModel):
@@ -68,7 +71,7 @@ class ReadModel:
         )
         self.schedules = Table[ScheduleRow]()
         self.manager = ManagerRow()
-        self.manager_wakes: dict[str, None] = {}
+        self.manager_wakes: dict[str, QueueName] = {}
         self.outputs: dict[str, bytes] = {}
         self._output_bytes = 0
 

@@ -1,6 +1,6 @@
 """The read model as lines of a file: what it holds at one moment, and the way back.
 
-    {"format":2,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…]}
+    {"format":4,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…]}
     ["tasks",0,17,"succeeded","task-1",{"id":"task-1","title":…}]
 
 After the head a line for each row: its table, its place among the table's rows (the order in which they
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from understudy.actors.projection.model import Kept, ReadModel
+from understudy.actors.projection.model import Kept, QueueName, ReadModel
 from understudy.actors.projection.table import BoundedTable, Packed, Table
 from understudy.protocols.read_model import Cursor, ManagerRow, MessageRow, ScheduleRow, TaskRow
 
@@ -34,7 +34,7 @@ class _Head(BaseModel):
     kept: Kept
     cursors: tuple[Cursor, ...]
     manager: ManagerRow
-    manager_wakes: tuple[str, ...]
+    manager_wakes: tuple[tuple[str, QueueName], ...]
 
 
 class TableDump(NamedTuple):
@@ -74,7 +74,7 @@ def dump_of(model: ReadModel) -> ModelDump:
         kept=model.kept,
         cursors=tuple(sorted(model.cursors.values(), key=lambda cursor: cursor.journal)),
         manager=model.manager,
-        manager_wakes=tuple(model.manager_wakes),
+        manager_wakes=tuple(model.manager_wakes.items()),
     )
     tables = (
         _bounded("tasks", model.tasks),
@@ -102,7 +102,7 @@ def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
     model = ReadModel(kept)
     model.cursors = {cursor.journal: cursor for cursor in head.cursors}
     model.manager = head.manager
-    model.manager_wakes = dict.fromkeys(head.manager_wakes)
+    model.manager_wakes = dict(head.manager_wakes)
     _load_rows(model, rest)
     return model
 

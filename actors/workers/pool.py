@@ -43,6 +43,7 @@ from understudy.protocols.tasks import (
     GetTask,
     ListTasks,
     ReserveTaskId,
+    SummarizeTask,
     TaskAccepted,
     TaskCancelRequested,
     TaskCreated,
@@ -53,6 +54,7 @@ from understudy.protocols.tasks import (
     TaskRetried,
     TaskStarted,
     TaskStatus,
+    TaskSummarized,
     TaskView,
 )
 from understudy.supervision.backoff import Backoff
@@ -190,6 +192,14 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             return self._cancel_again(message.id)
         return CancelAccepted(id=task.id, status=self._cancel(task, message.source, message.reason))
 
+    def summarize_task(self, message: SummarizeTask) -> TaskAccepted:
+        if message.id in self.state.active:
+            raise Refused(f"expected a task that is over, got {message.id}: it has no result yet")
+        if message.id not in self.state.over:
+            raise NotFound(f"expected the id of a task, got {message.id!r}")
+        self.emit(TaskSummarized(id=message.id, text=message.text))
+        return TaskAccepted(id=message.id)
+
     def get_task(self, message: GetTask) -> TaskView:
         if (task := self.state.active.get(message.id)) is not None:
             return self._view(task)
@@ -302,6 +312,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         )
         while len(self.state.over) > self._tasks_kept:
             self.state.over.popitem(last=False)
+
+    def task_summarized(self, _event: TaskSummarized) -> None:
+        """For people, who read it in the task's row: nothing is decided by it."""
 
     # -- transitions
 

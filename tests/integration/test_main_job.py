@@ -218,7 +218,7 @@ async def test_a_damaged_journal_blocks_its_actor_and_the_rest_goes_on(tmp_path:
     (segment,) = (tmp_path / "state" / "journals" / "cron").glob("*.jsonl")
     segment.write_bytes(segment.read_bytes().replace(b"echo hi", b"echo ho"))
     async with ActorSystem(tmp_path) as system:
-        await start_cast(system, CastConfig(timezone="UTC", run_retry_s=0.01))
+        await start_cast(system, CONFIG)
         assert [report.actor for report in system.status().blocked] == ["cron"]
         await say(system, "/run echo still here")
         await say(system, '/every "0 8 * * *" echo too')

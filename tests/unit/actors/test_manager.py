@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from tests.unit.actors.stage import journal_events, journal_lines, until
 from understudy import ActorSystem
 from understudy.actors.cron import CronActor
-from understudy.actors.engines import Desk
-from understudy.actors.manager import ManagerActor, ManagerState
+from understudy.actors.engines import Desk, ScriptedEngine
+from understudy.actors.engines.scripted import Calls, Hang, Step
+from understudy.actors.manager import ManagerActor, ManagerState, RunPolicy
 from understudy.actors.workers import CallableExecutor, WorkerPoolActor, succeed
 from understudy.protocols.conversation import (
     GetManagerStatus,
@@ -20,46 +21,17 @@ from understudy.protocols.conversation import (
     WakeCronDue,
     WakeTaskDone,
 )
-from understudy.protocols.engine import DueSchedule, FinishRun, Reply, RunAnswer, RunRequest, UserInput
+from understudy.protocols.engine import DueSchedule, FinishRun, Reply, RunAnswer, RunRequest
 from understudy.protocols.tasks import ListTasks, TaskResult, TaskSpec
 
 
-class ScriptedEngine:
-    """Answers when the test says so; by default with an echo to each input."""
+def creating(spec: TaskSpec) -> Calls:
+    """A step that proposes a task, and goes on."""
 
-    name = "scripted"
+    async def propose(_request: RunRequest, desk: Desk) -> None:
+        await desk.create_task(spec)
 
-    def __init__(self) -> None:
-        self.requests: list[RunRequest] = []
-        self.steps: list[RunAnswer | Exception | trio.Event | TaskSpec] = []
-        self._news = trio.Event()
-
-    async def run(self, request: RunRequest, desk: Desk) -> RunAnswer:
-        self.requests.append(request)
-        self._news.set()
-        while self.steps:
-            step = self.steps.pop(0)
-            if isinstance(step, trio.Event):
-                await step.wait()
-            elif isinstance(step, TaskSpec):
-                await desk.create_task(step)
-            elif isinstance(step, Exception):
-                raise step
-            else:
-                return step
-        inputs = [wake for wake in request.batch if isinstance(wake, UserInput)]
-        return RunAnswer(
-            replies=tuple(Reply(text=f"echo {one.text}", in_reply_to=(one.id,)) for one in inputs),
-            session_id="session-of-" + request.run,
-        )
-
-    async def wait_calls(self, count: int) -> RunRequest:
-        """Until it was called that often, within 5 seconds; the last request."""
-        with trio.fail_after(5):
-            while len(self.requests) < count:
-                self._news = trio.Event()
-                await self._news.wait()
-        return self.requests[-1]
+    return propose
 
 
 class Office:
@@ -70,12 +42,11 @@ class Office:
         self.engine = engine
 
     @classmethod
-    async def set(cls, system: ActorSystem, *steps: Any, **manager: Any) -> Office:
+    async def set(cls, system: ActorSystem, *steps: Step, **policy: Any) -> Office:
         """Start it; `steps` are what the engine does first."""
-        engine = ScriptedEngine()
-        engine.steps.extend(steps)
-        arguments = {"retry_delay_s": 0.01, **manager}
-        await system.spawn(ManagerActor, name="manager", engine=engine, **arguments)
+        engine = ScriptedEngine(steps)
+        chosen = RunPolicy.model_validate({"retry_delay_s": 0.01, **policy})
+        await system.spawn(ManagerActor, name="manager", engines=(engine,), policy=chosen)
         return cls(system, engine)
 
     async def say(self, text: str) -> str:
@@ -199,7 +170,7 @@ async def test_a_run_that_succeeded_is_one_line(tmp_path: Path) -> None:
     async with ActorSystem(tmp_path) as system:
         await system.spawn(WorkerPoolActor, name="workers", notify=None)
         spec = TaskSpec(title="x", command=("true",), origin="input-1")
-        office = await Office.set(system, spec)
+        office = await Office.set(system, creating(spec))
         await office.say("go")
         await office.wait_idle()
         assert office.state.wakes == {}
@@ -224,7 +195,7 @@ async def test_what_a_failed_attempt_proposed_is_forgotten(tmp_path: Path) -> No
         executors = {"noop": CallableExecutor(succeed)}
         pool = await system.spawn(WorkerPoolActor, name="workers", notify=None, executors=executors)
         spec = TaskSpec(title="x", executor="noop")
-        office = await Office.set(system, spec, ValueError("halfway"), spec)
+        office = await Office.set(system, creating(spec), ValueError("halfway"), creating(spec))
         await office.say("go")
         await office.wait_idle()
         await until(
@@ -263,7 +234,7 @@ async def test_a_failed_run_is_tried_again_with_the_same_batch(tmp_path: Path) -
 async def test_when_no_attempt_succeeds_the_inputs_get_a_system_reply(tmp_path: Path) -> None:
     """They are consumed by it, and the next input is a new run (rule E2)."""
     async with ActorSystem(tmp_path) as system:
-        office = await Office.set(system, ValueError("a"), ValueError("b"), ValueError("c"))
+        office = await Office.set(system, *(ValueError(one) for one in "abc"), when_all_fail="answer")
         await office.say("first")
         await office.wait_idle()
         await office.say("second")
@@ -279,7 +250,7 @@ async def test_when_no_attempt_succeeds_the_inputs_get_a_system_reply(tmp_path: 
 async def test_an_engine_that_never_answers_has_failed(tmp_path: Path) -> None:
     """After the time that a run may take; it is cancelled then."""
     async with ActorSystem(tmp_path) as system:
-        office = await Office.set(system, trio.Event(), run_timeout_s=0.05)
+        office = await Office.set(system, Hang(), run_timeout_s=0.05)
         await office.say("first")
         await office.wait_idle()
     (failed,) = [event for event in journal_events(tmp_path, "manager") if event["type"] == "RunFailed"]
@@ -295,9 +266,9 @@ async def test_a_report_of_another_attempt_is_dropped(tmp_path: Path) -> None:
         office = await Office.set(system, ValueError("first attempt"), gate)
         await office.say("hello")
         await office.engine.wait_calls(2)
-        late = RunAnswer(replies=(Reply(text="too late", in_reply_to=("input-1",)),))
-        system.get("manager").tell(FinishRun(run="run-1", attempt=1, answer=late))
-        system.get("manager").tell(FinishRun(run="run-0", attempt=2, answer=late))
+        late = (Reply(text="too late", in_reply_to=("input-1",)),)
+        system.get("manager").tell(FinishRun(run="run-1", attempt=1, replies=late))
+        system.get("manager").tell(FinishRun(run="run-0", attempt=2, replies=late))
         gate.set()
         await office.wait_idle()
     assert replies(tmp_path) == [("echo hello", ("input-1",))]
@@ -313,27 +284,45 @@ async def test_a_crash_while_a_failed_run_waits_does_not_forget_it(tmp_path: Pat
         await until(system, lambda: ("RunFailed", "run-1", 1) in runs(home))
         shutil.copytree(home, copy)
     async with ActorSystem(copy) as system:
-        office = await Office.set(system, ValueError("no"), failures=2)
+        office = await Office.set(system, ValueError("no"), failures=2, when_all_fail="answer")
         await office.wait_idle()
     assert runs(copy)[-2:] == [("RunStarted", "run-1", 2), ("RunGivenUp", "run-1", 2)]
 
 
 async def test_a_run_that_takes_the_runtime_down_each_time_is_given_up(tmp_path: Path) -> None:
-    """An input must not keep the runtime from ever starting."""
-    async with ActorSystem(tmp_path / "0") as system:
-        office = await Office.set(system, trio.Event())
-        await office.say("poison")
+    """An input must not keep the runtime from ever starting, whatever the policy says."""
     for number in range(3):
-        async with ActorSystem(tmp_path / "0") as system:
-            office = await Office.set(system, trio.Event(), crashes=2)
-            if number == 2:
-                await office.wait_idle()
-                assert office.engine.requests == []
-            else:
-                await office.engine.wait_calls(1)
-    ((text, answered),) = replies(tmp_path / "0")
+        async with ActorSystem(tmp_path / str(number)) as system:
+            office = await Office.set(system, Hang(), crashes=2)
+            if number == 0:
+                await office.say("poison")
+            await office.engine.wait_calls(1)
+            assert office.engine.requests[0].attempt == number + 1
+            shutil.copytree(tmp_path / str(number), tmp_path / str(number + 1))  # as a crash leaves it
+    async with ActorSystem(tmp_path / "3") as system:
+        office = await Office.set(system, Hang(), crashes=2)
+        await office.wait_idle()
+        assert office.engine.requests == []
+    ((text, answered),) = replies(tmp_path / "3")
     assert "the runtime went down under it 3 times" in text
     assert answered == ("input-1",)
+
+
+async def test_a_stop_in_order_is_not_held_against_a_run(tmp_path: Path) -> None:
+    """However often the runtime is stopped under it: only crashes count."""
+    async with ActorSystem(tmp_path) as system:
+        office = await Office.set(system, Hang(), crashes=0)
+        await office.say("patience")
+        await office.engine.wait_calls(1)
+    for _ in range(3):
+        async with ActorSystem(tmp_path) as system:
+            office = await Office.set(system, Hang(), crashes=0)
+            await office.engine.wait_calls(1)
+    async with ActorSystem(tmp_path) as system:
+        office = await Office.set(system, crashes=0)
+        await office.wait_idle()
+    assert replies(tmp_path) == [("echo patience", ("input-1",))]
+    assert runs(tmp_path)[-2:] == [("RunStarted", "run-1", 5), ("RunSucceeded", "run-1", 5)]
 
 
 @pytest.mark.rule("E2")
@@ -344,7 +333,7 @@ async def test_the_reply_to_an_input_with_a_task_is_the_one_with_the_outcome(tmp
         await system.spawn(WorkerPoolActor, name="workers", notify=None, executors=executors)
         quiet = RunAnswer()
         office = await Office.set(
-            system, TaskSpec(title="x", executor="noop", origin="input-1"), quiet, quiet
+            system, creating(TaskSpec(title="x", executor="noop", origin="input-1")), quiet, quiet
         )
         await office.say("go")
         await office.wait_idle()
@@ -357,20 +346,10 @@ async def test_the_reply_to_an_input_with_a_task_is_the_one_with_the_outcome(tmp
     assert replies(tmp_path) == [("task-1 succeeded (exit code 0): x", ("input-1",))]
 
 
-async def test_the_engines_session_is_kept(tmp_path: Path) -> None:
-    """The next run gets its id, also after a restart."""
-    for expected in (None, "session-of-run-1"):
-        async with ActorSystem(tmp_path) as system:
-            office = await Office.set(system)
-            await office.say("hello")
-            await office.wait_idle()
-            assert office.engine.requests[0].session_id == expected
-
-
 async def test_a_desk_whose_actors_are_away_fails_the_attempt_only(tmp_path: Path) -> None:
     """The run is tried again, and the manager lives on."""
     async with ActorSystem(tmp_path) as system:
-        office = await Office.set(system, TaskSpec(title="x", executor="noop"))
+        office = await Office.set(system, creating(TaskSpec(title="x", executor="noop")))
         await office.say("go")
         await office.wait_idle()
         assert len(office.engine.requests) == 2

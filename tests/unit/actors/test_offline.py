@@ -40,8 +40,11 @@ class FakeDesk:
         self.created.append(spec)
         return f"task-{2 + len(self.created)}"
 
-    def cancel_task(self, task_id: str, reason: str) -> None:
+    async def cancel_task(self, task_id: str, reason: str) -> None:
         self.ended.append(task_id)
+
+    async def summarize_task(self, task_id: str, text: str) -> None:
+        raise AssertionError("the offline engine has no summaries")
 
     async def add_schedule(self, spec: ScheduleSpec) -> tuple[str, tuple[float, ...]]:
         zone = times.find_zone("UTC")
@@ -49,7 +52,7 @@ class FakeDesk:
         self.added.append(spec)
         return "sched-2", times.next_runs(spec.cron, zone, first, 3)
 
-    def remove_schedule(self, schedule_id: str) -> None:
+    async def remove_schedule(self, schedule_id: str) -> None:
         self.ended.append(schedule_id)
 
 

@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.actors.manager.replies import NO_ANSWER, fall_back, pending_tasks, settle
+from understudy.actors.manager.replies import fall_back, pending_tasks, settle
 from understudy.actors.manager.state import OpenInput
+from understudy.actors.manager.texts import NO_ANSWER
 from understudy.protocols.engine import (
     Action,
     DoneTask,
     DueSchedule,
     Reply,
     TaskToCreate,
+    TaskToSummarize,
     UserInput,
     Wake,
 )
-from understudy.protocols.tasks import CreateTask, TaskResult, TaskSpec
+from understudy.protocols.tasks import CreateTask, SummarizeTask, TaskResult, TaskSpec, TaskStatus
 
 
 def an_input(name: str) -> UserInput:
@@ -25,12 +27,12 @@ def an_input(name: str) -> UserInput:
     return UserInput(id=name, text="do something")
 
 
-def a_result(task: str, origin: str | None) -> DoneTask:
+def a_result(task: str, origin: str | None, status: TaskStatus = "succeeded") -> DoneTask:
     """A wake event of the second kind."""
     result = TaskResult(
         task=task,
         title="echo",
-        status="succeeded",
+        status=status,
         attempt=1,
         reason="exit code 0",
         source="worker",
@@ -97,11 +99,41 @@ def test_an_outcome_that_the_engine_says_nothing_about_is_the_reply() -> None:
 
 @pytest.mark.rule("E2")
 def test_an_input_with_two_tasks_is_answered_with_the_last() -> None:
-    """The first outcome alone is none."""
+    """The first outcome alone is only told."""
     inputs = {"input-1": waiting("task-1", "task-2")}
-    assert settle([], [], [a_result("task-1", "input-1")], inputs) == []
+    first = settle([], [], [a_result("task-1", "input-1")], inputs)
+    assert [(reply.in_reply_to, reply.task, reply.role) for reply in first] == [((), "task-1", "system")]
     both = [a_result("task-1", "input-1"), a_result("task-2", "input-1")]
-    assert [reply.in_reply_to for reply in settle([], [], both, inputs)] == [("input-1",)]
+    assert [reply.in_reply_to for reply in settle([], [], both, inputs)] == [(), ("input-1",)]
+
+
+@pytest.mark.req("MG-4")
+def test_a_summary_is_the_reply_when_the_engine_gives_no_other() -> None:
+    """To the input that asked for the task, with the last of its tasks."""
+    summary = TaskToSummarize(message=SummarizeTask(id="task-1", text="It said hello."))
+    inputs = {"input-1": waiting("task-1")}
+    done = a_result("task-1", "input-1")
+    (reply,) = settle([], [summary], [done], inputs)
+    assert (reply.text, reply.in_reply_to, reply.role) == ("It said hello.", ("input-1",), "assistant")
+    (reply,) = settle([Reply(text="Hello!", in_reply_to=("input-1",))], [summary], [done], inputs)
+    assert reply.text == "Hello!"
+
+
+@pytest.mark.parametrize(
+    ("status", "origin", "told"),
+    [
+        ("succeeded", None, False),
+        ("failed", None, True),
+        ("canceled", None, True),
+        ("succeeded", "input-1", True),
+    ],
+)
+def test_nobody_misses_how_a_task_ended(status: TaskStatus, origin: str | None, *, told: bool) -> None:
+    """Not when it went wrong, nor when an input asked for it; a schedule that works need not be talked of."""
+    done = a_result("task-1", origin, status)
+    assert bool(settle([], [], [done], {})) == told
+    assert settle([Reply(text="I know.", task="task-1")], [], [done], {})[0].text == "I know."
+    assert len(settle([Reply(text="I know.", task="task-1")], [], [done], {})) == 1
 
 
 @pytest.mark.req("MG-2")
