@@ -56,16 +56,32 @@ class Frozen(BaseModel):
 
 
 class _Recorded(Frozen):
-    """Names itself in a journal: `kind` is the class's name, `version` its schema version."""
+    """Names itself in a journal: `kind` is the class's name, `version` its schema version.
+
+    `was`: names that the class had before; lines with these are still read.
+    """
 
     kind: ClassVar[str] = ""
     version: ClassVar[int] = 1
+    was: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def upcast(cls, version: int, data: dict[str, Any]) -> dict[str, Any]:
+        """Make `data` as schema `version` wrote it what `version + 1` would have written (JR-6).
+
+        Called for each step from the line's version up to the class's. As it is here it changes
+        nothing, which is right where a field with a default was added.
+        """
+        del version
+        return data
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if "kind" not in cls.__dict__:
             cls.kind = cls.__name__
+        if "was" not in cls.__dict__:
+            cls.was = ()  # a subclass is another kind, and was never called as its base was
 
 
 class Message(_Recorded, Generic[R]):

@@ -45,6 +45,18 @@ class BadSchedule(Refused):
     title = "Bad schedule"
 
 
+class SeqNotKept(NotFound):
+    """A journal has no turn of that number, or not any more (rule J7); `first` and `last` are kept."""
+
+    code = "seq_not_kept"
+    title = "Turn not kept"
+
+    def __init__(self, message: str, *, first: int = 0, last: int = 0) -> None:
+        super().__init__(message)
+        self.first = first
+        self.last = last
+
+
 class InvalidMessage(Refused):
     """A message or its field is not valid; the text names actor, message and field."""
 
@@ -156,8 +168,16 @@ class UnknownActor(UnderstudyError):
     title = "Unknown actor"
 
 
+class InvalidName(UnderstudyError):
+    """The name can't be an actor's: it also names a folder, and stands in journal lines."""
+
+    code = "invalid_name"
+    status = 422
+    title = "Invalid name"
+
+
 class NameTaken(UnderstudyError):
-    """Another actor of this system has the name, or the name is not valid."""
+    """Another actor of this system has the name."""
 
     code = "name_taken"
     status = 409

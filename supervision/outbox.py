@@ -10,6 +10,7 @@ class Unsent(NamedTuple):
     """A message as a journal line holds it: decoded by the receiver's class when it is sent again."""
 
     kind: str
+    version: int
     data: dict[str, Any]
 
 

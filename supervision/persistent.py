@@ -45,7 +45,7 @@ class PersistentActor(Actor, Generic[S]):
     """
 
     state_version: ClassVar[int] = 1
-    """Of the state's schema: a snapshot of another version is passed over and the lines are replayed."""
+    """Of the state's schema: raise it when snapshots of the old one no longer fit, or mean something else."""
 
     state: S
 
@@ -73,7 +73,7 @@ class PersistentActor(Actor, Generic[S]):
             for kind, apply in events.items()
         }
         if hasattr(cls, "_state_type"):
-            cls._records = Records(cls.__name__, tuple(events), cls._state_type)
+            cls._records = Records(cls, tuple(events), cls._state_type)
 
     @classmethod
     def _make_cell(
@@ -87,6 +87,15 @@ class PersistentActor(Actor, Generic[S]):
     def initial_state(self) -> S:
         """The state before the first event."""
         return typing.cast("S", self._state_type())
+
+    @classmethod
+    def upcast_state(cls, version: int, data: dict[str, Any]) -> dict[str, Any] | None:
+        """Make the state in a snapshot of `version` what `version + 1` would have written (JR-6).
+
+        Called for each step up to `state_version`. None (as it is here): the snapshot is passed over and
+        the lines are replayed, which needs all of them: nothing is trimmed before a new one is there.
+        """
+        del version, data
 
     @property
     def turn_time(self) -> float:

@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from understudy.protocols.errors import NewerVersion
+from understudy.protocols.base import described
+from understudy.protocols.errors import NewerVersion, RecordNotUnderstood
+from understudy.protocols.upcasting import by_name, upcast
+from understudy.supervision.state_json import state_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from understudy.protocols import Event
+    from understudy.supervision.persistent import PersistentActor
 
 
 class Send(TypedDict):
-    """A send in a line: receiver, number (0: at most once), the message's type and data."""
+    """A send in a line: receiver, number (0: at most once), the message's type, version (if not 1), data."""
 
     to: str
     n: int
     type: str
+    v: typing.NotRequired[int]
     data: dict[str, Any]
 
 
@@ -43,13 +48,13 @@ class Record(TypedDict):
 class Snapshot(TypedDict):
     """The body of a snapshot (rule J6): state, numbers received, outbox, keys.
 
-    `outbox`: receiver, incarnation, next number, and what waits as (n, seq, type, data, cause).
+    `outbox`: receiver, incarnation, next number, and what waits as (n, seq, type, version, data, cause).
     `keys`: key, hash, time, the message's type, reply as JSON, refusal as (code, text).
     """
 
     version: int
     last: dict[str, int]
-    outbox: list[tuple[str, int, int, list[tuple[int, int, str, dict[str, Any], str]]]]
+    outbox: list[tuple[str, int, int, list[tuple[int, int, str, int, dict[str, Any], str]]]]
     keys: list[tuple[str, str, int, str, str | None, tuple[str, str] | None]]
     state: Any
 
@@ -81,13 +86,29 @@ _literal = cast("dict[str | int, Any]", Literal)
 
 
 class Records:
-    """Decodes lines whose events are of the types `events`, and states of type `state`."""
+    """Decodes lines whose events are of the types `events`, and states of type `state`.
 
-    def __init__(self, owner: str, events: tuple[type[Any], ...], state: type[BaseModel]) -> None:
+    Args:
+        owner: the actor's class; has `state_version` and `upcast_state`.
+        events: that it applies.
+        state: its state's type.
+    """
+
+    def __init__(
+        self, owner: "type[PersistentActor[Any]]", events: tuple[type[Any], ...], state: type[BaseModel]
+    ) -> None:
         self._owner = owner
         self._events: tuple[type[Event], ...] = events
+        self._named = by_name(self._events)
+        self._may_be_older = any(kind.version > 1 or kind.was for kind in self._events)
+        self._is_older = False
         self._state = state
         self.state: TypeAdapter[Any] = TypeAdapter(state)
+
+    @cached_property
+    def write_state(self) -> "Callable[[Any], bytes]":
+        """A state as JSON that `snapshot` reads again."""
+        return state_writer(self.state)
 
     @cached_property
     def snapshot(self) -> "TypeAdapter[Snapshot]":
@@ -112,6 +133,42 @@ class Records:
         fields = {**Line.__annotations__, "events": events}
         return TypeAdapter(cast("type[list[Line]]", list[_make("Line", fields)]))
 
+    def read(self, lines: list[bytes]) -> list[Line]:
+        """Decode whole lines; events of older versions become what the classes are now (JR-6).
+
+        Raises:
+            ValidationError, NewerVersion, RecordNotUnderstood: one of them can't be; `explain` says which.
+        """
+        if not self._is_older:
+            try:
+                return self.lines.validate_json(b"[" + b",".join(lines) + b"]")
+            except ValidationError:
+                if not self._may_be_older:
+                    raise
+        modern = [self.upcast_line(line) for line in lines]
+        # Old lines come one after another: the next ones are not tried as they are first.
+        self._is_older = any(new is not old for new, old in zip(modern, lines, strict=True))
+        return self.lines.validate_json(b"[" + b",".join(modern) + b"]")
+
+    def upcast_line(self, line: bytes) -> bytes:
+        """The line with its events under their names and versions of now; itself when they have these.
+
+        Raises:
+            NewerVersion, RecordNotUnderstood: an event can't be.
+        """
+        record = _object_of(line)
+        changed = False
+        for event in _events_of(record):
+            name, version, data = event.get("type"), event.get("v"), event.get("data")
+            kind = self._named.get(name) if isinstance(name, str) else None
+            if kind is None or not isinstance(version, int) or not isinstance(data, dict):
+                continue
+            if name != kind.kind or version != kind.version:
+                event["data"] = upcast(kind, version, cast("dict[str, Any]", data))
+                event["type"], event["v"] = kind.kind, kind.version
+                changed = True
+        return json.dumps(record).encode() if changed else line
+
     def explain(self, line: bytes) -> str | None:
         """Why a whole line can't be decoded; None when it can.
 
@@ -119,29 +176,67 @@ class Records:
             NewerVersion: a newer version of the program wrote it.
         """
         try:
-            self.lines.validate_json(b"[" + line + b"]")
+            self.lines.validate_json(b"[" + self.upcast_line(line) + b"]")
+        except RecordNotUnderstood as error:
+            return str(error)
         except ValidationError as error:
-            known = {kind.kind: kind.version for kind in self._events}
-            for event in _events_of(line):
-                kind, version = event.get("type"), event.get("v")
-                if kind in known and isinstance(version, int) and version > known[kind]:
-                    msg = (
-                        f"expected {kind} up to version {known[kind]}, got version {version}: "
-                        "a newer version of the program wrote it; run that one"
-                    )
-                    raise NewerVersion(msg) from None
-                if kind not in known:
-                    applied = ", ".join(known) or "none"
-                    return f"expected an event that {self._owner} applies ({applied}), got {kind!r}"
+            for event in _events_of(_object_of(line)):
+                if event.get("type") not in self._named:
+                    applied = ", ".join(self._named) or "none"
+                    owner, kind = self._owner.__name__, event.get("type")
+                    return f"expected an event that {owner} applies ({applied}), got {kind!r}"
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"][1:])
-            return f"the line does not fit {self._owner}: {where}: {first['msg']}"
+            return f"the line does not fit {self._owner.__name__}: {where}: {first['msg']}"
         return None
 
+    def read_snapshot(self, body: bytes) -> Snapshot:
+        """Decode a snapshot; a state of an older version becomes what the class has now (JR-6).
 
-def _events_of(line: bytes) -> list[dict[str, Any]]:
+        Raises:
+            NewerVersion: a newer version of the program wrote it.
+            RecordNotUnderstood: it does not fit the class.
+        """
+        version = self._owner.state_version
+        if not body.startswith(b'{"version": %d,' % version):
+            body = self._upcast_snapshot(body, version)
+        try:
+            return self.snapshot.validate_json(body)
+        except ValidationError as error:
+            msg = f"the snapshot does not fit {self._owner.__name__}: {error}"
+            raise RecordNotUnderstood(msg) from error
+
+    def _upcast_snapshot(self, body: bytes, version: int) -> bytes:
+        record = _object_of(body)
+        found, state = record.get("version"), record.get("state")
+        if not isinstance(found, int) or not isinstance(state, dict):
+            msg = f"expected a snapshot with a version and a state, got {body[:40]!r}"
+            raise RecordNotUnderstood(msg)
+        expected = f"expected a snapshot of state version {version} of {self._owner.__name__}, got {found}"
+        if found > version:
+            msg = f"{expected}: a newer version of the program wrote it; run that one"
+            raise NewerVersion(msg)
+        for step in range(found, version):
+            try:
+                state = self._owner.upcast_state(step, cast("dict[str, Any]", state))
+            except Exception as error:
+                msg = f"{self._owner.__name__}.upcast_state failed on version {step}: {described(error)}"
+                raise RecordNotUnderstood(msg) from error
+            if state is None:
+                msg = f"{expected}, which its `upcast_state` does not take"
+                raise RecordNotUnderstood(msg)
+        return json.dumps({**record, "version": version, "state": state}).encode()
+
+
+def _object_of(line: bytes) -> dict[str, Any]:
     try:
-        events: Any = json.loads(line).get("events", [])
-    except (ValueError, AttributeError):
-        return []
-    return [event for event in events if isinstance(event, dict)]
+        found: Any = json.loads(line)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _events_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    events = record.get("events")
+    found = cast("list[Any]", events) if isinstance(events, list) else []
+    return [event for event in found if isinstance(event, dict)]

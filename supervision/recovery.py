@@ -5,6 +5,7 @@ A start and a rebuild are the same code (rule T3); a start reads all there is an
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import time
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from understudy.protocols import lifecycle as events
 from understudy.protocols.errors import JournalDamaged, NewerVersion, RecordNotUnderstood, UnderstudyError
+from understudy.protocols.upcasting import upcast
 from understudy.supervision.journal import Snapshot
 from understudy.supervision.keys import Remembered, encode
 from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from understudy.protocols import Message
     from understudy.supervision.journal import Chunk
     from understudy.supervision.journaled import JournaledCell
-    from understudy.supervision.records import Line
-    from understudy.supervision.records import Snapshot as SnapshotBody
+    from understudy.supervision.records import Line, Records
 
 log = logging.getLogger("understudy.recovery")
 
@@ -45,9 +46,9 @@ async def recover(cell: JournaledCell, *, starting: bool) -> None:
         JournalDamaged, NewerVersion, RecordNotUnderstood: the actor is to be blocked.
         OSError: the actor is to be halted.
     """
-    unfit: dict[Path, JournalDamaged] = {}
+    unfit: dict[Path, UnderstudyError] = {}
     while (misfit := await _read(cell, starting=starting, unfit=unfit)) is not None:
-        unfit[misfit.path] = misfit.damage
+        unfit[misfit.path] = misfit.reason
     if starting and (torn := cell.journal.torn) is not None:
         cell.publish(
             events.TornTailCut,
@@ -59,7 +60,7 @@ async def recover(cell: JournaledCell, *, starting: bool) -> None:
 
 
 async def _read(
-    cell: JournaledCell, *, starting: bool, unfit: Mapping[Path, JournalDamaged]
+    cell: JournaledCell, *, starting: bool, unfit: Mapping[Path, UnderstudyError]
 ) -> _Misfit | None:
     """Recover without the snapshots in `unfit`; one more of these ends it, and is returned."""
     replay = _Replay(cell)
@@ -67,8 +68,8 @@ async def _read(
     pause_at = time.perf_counter() + slice_s
     for part in cell.journal.replay(starting=starting, unfit=unfit):
         if isinstance(part, Snapshot):
-            if (reason := replay.restore(part)) is not None:
-                return _Misfit(part.path, JournalDamaged(str(part.path), 1, 0, reason))
+            if (misfit := replay.restore(part)) is not None:
+                return misfit
         else:
             replay.apply(part)
         if time.perf_counter() > pause_at:
@@ -82,7 +83,7 @@ class _Misfit(NamedTuple):
     """A snapshot that is whole, and that this version of the actor can't use."""
 
     path: Path
-    damage: JournalDamaged
+    reason: UnderstudyError
 
 
 class _Replay:
@@ -98,24 +99,22 @@ class _Replay:
         self._name = cell.name.encode()
         cell.actor.state = cell.actor.initial_state()
 
-    def restore(self, snapshot: Snapshot) -> str | None:
-        """Begin at a snapshot. Returns why it does not fit, if so: nothing has changed then."""
+    def restore(self, snapshot: Snapshot) -> _Misfit | None:
+        """Begin at a snapshot. When it does not fit nothing has changed, and that is returned."""
         cell = self._cell
         records = cell.actor._records  # noqa: SLF001
         try:
-            body: SnapshotBody = records.snapshot.validate_json(snapshot.body)
-        except ValidationError as error:
-            return f"the snapshot does not fit: {error}"
-        if body["version"] != cell.actor.state_version:
-            return f"expected a snapshot of state version {cell.actor.state_version}, got {body['version']}"
+            body = records.read_snapshot(snapshot.body)
+        except (NewerVersion, RecordNotUnderstood) as error:
+            return _Misfit(snapshot.path, type(error)(f"{snapshot.path}: {error}; nothing was changed"))
         cell.actor.state = body["state"]
         cell.snapshot_bytes = len(snapshot.body)
         self._seq = snapshot.seq
         self._last_of = body["last"]
         for to, incarnation, next_n, waiting in body["outbox"]:
             box = self._boxes[to, incarnation] = Box(next_n)
-            for n, seq, kind, data, cause in waiting:
-                box.waiting.append(Waiting(n, seq, Unsent(kind, data), cause.encode()))
+            for n, seq, kind, version, data, cause in waiting:
+                box.waiting.append(Waiting(n, seq, Unsent(kind, version, data), cause.encode()))
         for key, digest, ts, kind, reply, refused in body["keys"]:
             kept = None if reply is None else reply.encode()
             self._keys.add(key, Remembered(digest, ts, kind, kept, refused))
@@ -126,9 +125,9 @@ class _Replay:
         actor = self._cell.actor
         records, handlers = actor._records, actor._events  # noqa: SLF001
         try:
-            lines: list[Line] = records.lines.validate_json(b"[" + b",".join(chunk.lines) + b"]")
-        except ValidationError as error:
-            raise self._explain(chunk) from error
+            lines = records.read(chunk.lines)
+        except (ValidationError, NewerVersion, RecordNotUnderstood) as error:
+            raise why_not_read(records, chunk) from error
         cell, last_of, expected = self._cell, self._last_of, chunk.first_seq
         for index, line in enumerate(lines):
             if line["seq"] != expected:
@@ -174,7 +173,8 @@ class _Replay:
                 box = self._boxes[place] = Box()
             box.next = send["n"] + 1
             cause = b"%b/%d" % (self._name, line["seq"])
-            box.waiting.append(Waiting(send["n"], line["seq"], Unsent(send["type"], send["data"]), cause))
+            unsent = Unsent(send["type"], send.get("v", 1), send["data"])
+            box.waiting.append(Waiting(send["n"], line["seq"], unsent, cause))
             if len(box.waiting) > MOST_WAITING:
                 box.waiting.popleft()
 
@@ -191,18 +191,19 @@ class _Replay:
             ),
         )
 
-    def _explain(self, chunk: Chunk) -> UnderstudyError:
-        records = self._cell.actor._records  # noqa: SLF001
-        for index, line in enumerate(chunk.lines):
-            place = chunk.damaged(index, "")
-            where = f"{place.file}, line {place.line}, offset {place.offset}"
-            try:
-                reason = records.explain(line)
-            except NewerVersion as newer:
-                return NewerVersion(f"{where}: {newer}; nothing was changed")
-            if reason is not None:
-                return RecordNotUnderstood(f"{where}: {reason}; the record is whole, and nothing was changed")
-        return chunk.damaged(0, "the lines can't be decoded")
+
+def why_not_read(records: Records, chunk: Chunk) -> UnderstudyError:
+    """The error of a chunk that `records` can't decode, with the place of the first such line."""
+    for index, line in enumerate(chunk.lines):
+        place = chunk.damaged(index, "")
+        where = f"{place.file}, line {place.line}, offset {place.offset}"
+        try:
+            reason = records.explain(line)
+        except NewerVersion as newer:
+            return NewerVersion(f"{where}: {newer}; nothing was changed")
+        if reason is not None:
+            return RecordNotUnderstood(f"{where}: {reason}; the record is whole, and nothing was changed")
+    return chunk.damaged(0, "the lines can't be decoded")
 
 
 def snapshot_body(cell: JournaledCell) -> bytes:
@@ -229,15 +230,14 @@ def snapshot_body(cell: JournaledCell) -> bytes:
             for key, kept in cell.keys
         ],
     }
-    state = cell.actor._records.state.dump_json(cell.actor.state)  # noqa: SLF001
+    state = cell.actor._records.write_state(cell.actor.state)  # noqa: SLF001
     return json.dumps(rest).encode()[:-1] + b',"state":' + state + b"}"
 
 
-def _unsent(waiting: Waiting) -> tuple[int, int, str, Any, str]:
+def _unsent(waiting: Waiting) -> tuple[int, int, str, int, Any, str]:
     message = waiting.message
-    if isinstance(message, Unsent):
-        return waiting.n, waiting.seq, message.kind, message.data, waiting.cause.decode()
-    return waiting.n, waiting.seq, message.kind, json.loads(encode(message)), waiting.cause.decode()
+    data = message.data if isinstance(message, Unsent) else json.loads(encode(message))
+    return waiting.n, waiting.seq, message.kind, message.version, data, waiting.cause.decode()
 
 
 def send_again(sender: JournaledCell, receiver: JournaledCell) -> None:
@@ -282,10 +282,11 @@ def _deliver(receiver: JournaledCell, stream: str, waiting: Waiting) -> None:
     message: object = waiting.message
     if isinstance(message, Unsent):
         known = cast("Iterable[type[Message[Any]]]", receiver.handlers)
-        kind = next((kind for kind in known if kind.kind == message.kind), None)
-        # A type that is not handled, or of another shape by now, is refused by the receiver and so
-        # consumed (rule T5).
+        kind = next((kind for kind in known if message.kind == kind.kind or message.kind in kind.was), None)
+        # A type that is not handled, or of a newer or another shape, is refused by the receiver and so
+        # consumed (rule T5). The upcast gets a copy: the message may be sent again.
         if kind is not None:
-            with suppress(ValidationError):
-                message = kind.model_validate_json(json.dumps(message.data))
+            with suppress(ValidationError, NewerVersion, RecordNotUnderstood):
+                data = upcast(kind, message.version, copy.deepcopy(message.data))
+                message = kind.model_validate_json(json.dumps(data))
     receiver.deliver((message, None, stream, waiting.n, waiting.cause, None))

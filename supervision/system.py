@@ -8,11 +8,12 @@ import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import trio
 
 from understudy.protocols.errors import (
+    InvalidName,
     NameTaken,
     NotPersistent,
     Stopping,
@@ -28,16 +29,20 @@ from understudy.supervision.futures import LOOP_THREADS
 from understudy.supervision.guardian import Guardian
 from understudy.supervision.home import Home, OwnedHome
 from understudy.supervision.journal import Journals
+from understudy.supervision.journaled import JournaledCell
 from understudy.supervision.lifecycle import Lifecycle
 from understudy.supervision.processes import NoProcesses, Processes
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.scheduler import SLICE_S, STOPPED, Scheduler
 from understudy.supervision.settings import Settings
+from understudy.supervision.time_travel import replay_state
 from understudy.supervision.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+
+    from pydantic import BaseModel
 
     from understudy.protocols.lifecycle import LifecycleEvent
     from understudy.supervision.actor import Actor
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from understudy.supervision.guardian import Parent
     from understudy.supervision.in_thread import ThreadedSystem
     from understudy.supervision.living import LivingCell
+    from understudy.supervision.persistent import PersistentActor
 
     JournalWatcher = Callable[[str, int, bytes], None]
 
@@ -217,7 +223,7 @@ class ActorSystem:
             arguments: keyword arguments of the class.
 
         Raises:
-            NameTaken: the name is in use or not valid.
+            NameTaken, InvalidName: the name is in use, or can't be one.
             JournalDamaged: the journal can't be read; the actor stays listed as blocked.
             Exception: what `__init__` or `on_start` raised; the actor is gone then.
             RuntimeError: the system's block is not open yet.
@@ -236,7 +242,7 @@ class ActorSystem:
         """A cell that is not started yet, under its name.
 
         Raises:
-            NameTaken, NotPersistent, Stopping.
+            NameTaken, InvalidName, NotPersistent, Stopping.
         """
         if self.stopping:
             msg = f"expected a running system to start {actor_class.__name__} in, got one that stops"
@@ -340,6 +346,29 @@ class ActorSystem:
 
     # -- journals
 
+    async def state_at(self, name: str, seq: int) -> BaseModel:
+        """The state of a running persistent actor as of turn `seq`, as a copy of its own (JR-9).
+
+        Seq 0 is the state before the first turn, the actor's `watermark` the last one that there is. It
+        is made from the journal on another thread (see `replay_state`); the actor goes on meanwhile.
+
+        Raises:
+            UnknownActor: no actor of that name runs; `replay_state` reads journals without one.
+            NotPersistent: it has no journal.
+            SeqNotKept: there is no such turn, or not any more.
+            JournalDamaged, NewerVersion, RecordNotUnderstood: the journal can't be read up to there.
+            OSError: the disk.
+        """
+        cell = self.cell(name)
+        if self.home is None or not isinstance(cell, JournaledCell):
+            msg = f"expected a persistent actor, got {cell}, which keeps no journal"
+            raise NotPersistent(msg)
+        actor_class = cast("type[PersistentActor[Any]]", cell.actor_class)
+        journal = cell.journal
+        return await self.run_blocking(
+            replay_state, actor_class, self.home.files, journal.folder, seq, journal.watermark
+        )
+
     def journal_names(self) -> tuple[str, ...]:
         """The persistent actors that the home has a journal of, running or not, sorted."""
         return tuple(sorted(self._journal_names))
@@ -403,11 +432,11 @@ def check_name(name: str) -> None:
     """Whether `name` can be an actor's: it also names a folder and stands in journal lines.
 
     Raises:
-        NameTaken.
+        InvalidName.
     """
     if not name or len(name) > NAME_LENGTH or name[0] == "." or not NAME_CHARACTERS.issuperset(name):
         msg = (
             f"expected a name of 1 to {NAME_LENGTH} letters, digits, '-', '_' and '.', "
             f"not starting with '.', got {name!r}"
         )
-        raise NameTaken(msg)
+        raise InvalidName(msg)

@@ -120,10 +120,12 @@ class PersistentCell(JournaledCell):
                 raise OutboxFull(msg)
             n = box.next
             box.next += 1
-        data = b'{"to":"%b","n":%d,"type":"%b","data":%b}' % (
+        version = b"" if message.version == 1 else b',"v":%d' % message.version
+        data = b'{"to":"%b","n":%d,"type":"%b"%b,"data":%b}' % (
             name.encode(),
             n,
             message.kind.encode(),
+            version,
             encoded,
         )
         self._sends.append(Sent(name, n, message, data))

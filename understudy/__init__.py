@@ -12,6 +12,7 @@ from understudy.protocols.errors import (
     HomeInUse,
     HomeNotWritable,
     InvalidMessage,
+    InvalidName,
     JournalDamaged,
     KeyReused,
     MailboxFull,
@@ -24,6 +25,7 @@ from understudy.protocols.errors import (
     RecordNotUnderstood,
     Refused,
     ReplyNotEncodable,
+    SeqNotKept,
     Stopping,
     TurnOver,
     UnderstudyError,
@@ -40,9 +42,11 @@ from understudy.supervision.futures import Future
 from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.reference import ActorRef
 from understudy.supervision.settings import Settings
+from understudy.supervision.state_diff import Change, diff_states
 from understudy.supervision.strategy import Restart, Strategy
 from understudy.supervision.supervisor import Supervisor
 from understudy.supervision.system import ActorSystem
+from understudy.supervision.time_travel import replay_state
 
 __all__ = [
     "Actor",
@@ -54,6 +58,7 @@ __all__ = [
     "AskCycle",
     "AskTimeout",
     "Backoff",
+    "Change",
     "ChildSpec",
     "Clock",
     "DeliveryFailed",
@@ -64,6 +69,7 @@ __all__ = [
     "HomeInUse",
     "HomeNotWritable",
     "InvalidMessage",
+    "InvalidName",
     "JournalDamaged",
     "KeyReused",
     "MailboxFull",
@@ -79,6 +85,7 @@ __all__ = [
     "Refused",
     "ReplyNotEncodable",
     "Restart",
+    "SeqNotKept",
     "Settings",
     "Stopping",
     "Strategy",
@@ -89,4 +96,6 @@ __all__ = [
     "UnknownActor",
     "UnknownMessage",
     "WouldDeadlock",
+    "diff_states",
+    "replay_state",
 ]

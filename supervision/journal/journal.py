@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from understudy.protocols.errors import JournalDamaged
+    from understudy.protocols.errors import UnderstudyError
     from understudy.supervision.files import Files
     from understudy.supervision.journal.scan import Chunk
 
@@ -131,7 +131,7 @@ class Journal:
         self.incarnation = 1
         self.problem: OSError | None = None
         self.torn: TornTail | None = None
-        self.skipped_snapshots: list[JournalDamaged] = []
+        self.skipped_snapshots: list[UnderstudyError] = []
         self.snapshot_seq = 0
         self.on_durable: Callable[[int], None] = _ignore
         self.on_failed: Callable[[OSError], None] = _ignore
@@ -161,7 +161,7 @@ class Journal:
             await self._settled.wait()
 
     def replay(
-        self, *, starting: bool, proven: int = 0, unfit: Mapping[Path, JournalDamaged] | None = None
+        self, *, starting: bool, proven: int = 0, unfit: Mapping[Path, UnderstudyError] | None = None
     ) -> Iterator[Snapshot | Chunk]:
         """What the journal says: at most one `Snapshot`, then `Chunk`s of checked lines in order.
 
@@ -182,7 +182,7 @@ class Journal:
             return self._start(proven, unfit)
         return Replay(self._files, self.folder, end_seq=self.watermark, unfit=unfit).run()
 
-    def _start(self, proven: int, unfit: Mapping[Path, JournalDamaged] | None) -> Iterator[Snapshot | Chunk]:
+    def _start(self, proven: int, unfit: Mapping[Path, UnderstudyError] | None) -> Iterator[Snapshot | Chunk]:
         replay = Replay(self._files, self.folder, proven=proven, repair_tail=True, unfit=unfit)
         for item in replay.run():
             if isinstance(item, Snapshot):
@@ -215,7 +215,7 @@ class Journal:
         for damage in self.skipped_snapshots:
             logger.warning(
                 "%s: snapshot passed over: %s", self.name, damage,
-                extra={"action": "snapshot_skipped", "journal": self.name, "file": damage.file},
+                extra={"action": "snapshot_skipped", "journal": self.name},
             )  # fmt: skip
         if self.torn is not None:
             logger.warning(

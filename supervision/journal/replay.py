@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from understudy.protocols.errors import JournalDamaged
+from understudy.protocols.errors import JournalDamaged, UnderstudyError
 from understudy.supervision.files import EDIT
 from understudy.supervision.journal.scan import (
     Chunk,
@@ -68,10 +68,10 @@ class Replay:
     end_seq: int | None = None
     proven: int = 0
     repair_tail: bool = False
-    unfit: Mapping[Path, JournalDamaged] | None = None
+    unfit: Mapping[Path, UnderstudyError] | None = None
     about: About = field(default_factory=About)
     torn: TornTail | None = None
-    skipped: list[JournalDamaged] = field(default_factory=list[JournalDamaged])
+    skipped: list[UnderstudyError] = field(default_factory=list[UnderstudyError])
     part: Part | None = None
     epoch: int = 1
     seq: int = 0
@@ -103,7 +103,7 @@ class Replay:
         self._check_end()
 
     def _snapshot(self) -> Snapshot | None:
-        snapshot, self.skipped = newest_snapshot(self.files, self.folder, self.unfit or {})
+        snapshot, self.skipped = newest_snapshot(self.files, self.folder, self.unfit or {}, self.end_seq)
         return snapshot
 
     def _check_start(self, parts: list[Part], snapshot: Snapshot | None) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from understudy.protocols.errors import UnderstudyError
     from understudy.supervision.files import Files
 
 _NAME = re.compile(r"snapshot-(\d{16})\.json")
@@ -60,6 +61,11 @@ def list_snapshots(files: Files, folder: Path) -> list[Path]:
     return [folder / name for name in reversed(files.listdir(folder)) if _NAME.fullmatch(name)]
 
 
+def seq_of(path: Path) -> int:
+    """The seq in a snapshot's name."""
+    return int(path.name[len("snapshot-") : -len(".json")])
+
+
 def read_snapshot(files: Files, path: Path) -> Snapshot:
     """One snapshot, checked.
 
@@ -78,11 +84,13 @@ def read_snapshot(files: Files, path: Path) -> Snapshot:
 
 
 def newest_snapshot(
-    files: Files, folder: Path, unfit: Mapping[Path, JournalDamaged]
-) -> tuple[Snapshot | None, list[JournalDamaged]]:
-    """The newest snapshot that is whole and not `unfit`, and the newer ones that are not."""
-    skipped: list[JournalDamaged] = []
+    files: Files, folder: Path, unfit: Mapping[Path, UnderstudyError], end_seq: int | None = None
+) -> tuple[Snapshot | None, list[UnderstudyError]]:
+    """The newest snapshot up to `end_seq` that is whole and not `unfit`, and why newer ones are not."""
+    skipped: list[UnderstudyError] = []
     for path in list_snapshots(files, folder):
+        if end_seq is not None and seq_of(path) > end_seq:
+            continue
         if path in unfit:
             skipped.append(unfit[path])
             continue

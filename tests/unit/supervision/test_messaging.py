@@ -21,6 +21,7 @@ from understudy import (
     ChildSpec,
     Future,
     HomeInUse,
+    InvalidName,
     MailboxFull,
     Message,
     NameTaken,
@@ -459,7 +460,7 @@ async def test_names_are_unique_and_can_be_folders() -> None:
         with pytest.raises(NameTaken, match="Echo \\(echo\\)"):
             await system.spawn(Echo, name="echo")
         for name in ("", "a/b", "../x", ".hidden", "ä", "x" * 101, "a~2"):
-            with pytest.raises(NameTaken):
+            with pytest.raises(InvalidName):
                 await system.spawn(Echo, name=name)
 
 

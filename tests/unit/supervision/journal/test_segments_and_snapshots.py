@@ -168,7 +168,7 @@ async def test_two_snapshots_are_kept_and_the_older_stands_in_for_a_damaged_one(
         assert read(journal) == []
         newest.write_bytes(newest.read_bytes().replace(b'"seq":6', b'"seq":7'))
         assert read(journal) == [make_line(6)]
-        assert [damage.file for damage in journal.skipped_snapshots] == [str(newest)]
+        assert [str(newest) in str(why) for why in journal.skipped_snapshots] == [True]
         assert journal.snapshot_seq == 5
         older.write_bytes(b"")
         assert read(journal) == make_lines(1, 6)
