@@ -80,6 +80,15 @@ class TornTailCut(LifecycleEvent):
     kept_in: str
 
 
+class JournalTrimmed(LifecycleEvent):
+    """Old lines of the actor's journal were removed, by the settings' limits; it begins at `first_seq` now.
+
+    What they did is in the snapshots (rule J7).
+    """
+
+    first_seq: int
+
+
 class DeadLetter(LifecycleEvent):
     """A message that nobody handled."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import trio
 
@@ -25,6 +25,7 @@ from understudy.protocols.errors import (
     UnderstudyError,
 )
 from understudy.supervision.cell import Cell
+from understudy.supervision.journal import Retention
 from understudy.supervision.keys import KeyWindow
 from understudy.supervision.outbox import Outbox, sender_of
 from understudy.supervision.recovery import snapshot_body
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from understudy.supervision.guardian import Parent
     from understudy.supervision.mailbox import Envelope
     from understudy.supervision.persistent import PersistentActor
+    from understudy.supervision.records import Records
     from understudy.supervision.system import ActorSystem
 
 log = logging.getLogger("understudy.journal")
@@ -112,6 +114,7 @@ class JournaledCell(Cell):
         self.journal = system.journals.open(name)
         self.journal.on_durable = self._durable
         self.journal.on_failed = self._write_failed
+        self.journal.on_trimmed = self._trimmed
         self.seq = 0
         self.watermark = 0
         self.recovered = False
@@ -188,7 +191,20 @@ class JournaledCell(Cell):
         self.snapshot_bytes = len(body)
         self.bytes_since_snapshot = 0
         self.compacting = False
-        self.journal.publish_snapshot(self.seq, body)
+        self.journal.publish_snapshot(self.seq, body, self._retention())
+
+    def _retention(self) -> Retention:
+        settings, system = self.system.settings, self.system
+        return Retention(
+            keep_bytes=settings.keep_bytes,
+            keep_age_s=settings.keep_age_s,
+            now=system.clock.time(),
+            held=system.journal_held(self.name),
+            readable=cast("Records", self.actor._records).can_read_snapshot,  # noqa: SLF001
+        )
+
+    def _trimmed(self, first_seq: int) -> None:
+        self.publish(lifecycle.JournalTrimmed, first_seq=first_seq)
 
     def _durable(self, watermark: int) -> None:
         """Lines up to `watermark` are durable: everything that waited for them leaves (rule T4)."""

@@ -16,6 +16,10 @@ class Settings(BaseModel):
     """Journal files kept open at once."""
     snapshot_bytes: int = Field(default=8 << 20, ge=1024)
     """A snapshot is taken when the lines since the last one are at least this and twice the state's size."""
+    keep_bytes: int = Field(default=1 << 30, ge=0)
+    """What a journal may take with its snapshots before its oldest segments are removed, at a snapshot."""
+    keep_age_s: float | None = Field(default=90 * 86_400.0, ge=0)
+    """Segments whose last line is older are removed at a snapshot; None keeps them however old they are."""
     sync_threads: int = Field(default=16, ge=1)
     """Threads that call fdatasync when a batch holds several journals."""
     window: int = Field(default=8192, ge=1, le=65_536)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from understudy.supervision.persistent import PersistentActor
 
     JournalWatcher = Callable[[str, int, bytes], None]
+    JournalHold = Callable[[str], int | None]
 
 A = TypeVar("A", bound="Actor")
 
@@ -121,6 +122,7 @@ class ActorSystem:
         self._stack = AsyncExitStack()
         self._journal_names: set[str] = set()
         self._journal_watchers: list[JournalWatcher] = []
+        self._journal_holds: list[JournalHold] = []
         self._processes: Processes | None = None
 
     # -- the block
@@ -391,6 +393,20 @@ class ActorSystem:
         """
         self._journal_watchers.append(callback)
         return lambda: self._journal_watchers.remove(callback)
+
+    def hold_journals(self, hold: JournalHold) -> Callable[[], None]:
+        """Keep lines that a reader has not read yet from being removed (rule J7).
+
+        `hold(name)` is called on the loop at each snapshot of the journal `name`: the last seq of it that
+        the reader has read for good, 0 for none, or None when it does not read this journal. Returns the
+        end of it.
+        """
+        self._journal_holds.append(hold)
+        return lambda: self._journal_holds.remove(hold)
+
+    def journal_held(self, name: str) -> int | None:
+        """The last seq of the journal that everybody who holds it has read; None when nobody does."""
+        return min((seq for hold in self._journal_holds if (seq := hold(name)) is not None), default=None)
 
     def journal_grew(self, name: str, seq: int, lines: bytes) -> None:
         """Tell the subscribers; an error of one does not reach the others."""

@@ -10,7 +10,13 @@ from understudy.protocols.base import described
 from understudy.protocols.errors import JournalDamaged, NewerVersion, RecordNotUnderstood, SeqNotKept
 from understudy.supervision.journal import JournalReader, Snapshot
 from understudy.supervision.journal.replay import Replay
-from understudy.supervision.journal.segments import Part, list_segments, read_about, resolve
+from understudy.supervision.journal.segments import (
+    Part,
+    list_segments,
+    read_about,
+    resolve,
+    unless_trimmed,
+)
 from understudy.supervision.journal.snapshots import list_snapshots, seq_of
 from understudy.supervision.journal.survey import Good, survey
 from understudy.supervision.recovery import why_not_read
@@ -95,14 +101,12 @@ def replay_state(
         JournalDamaged: between the snapshot before `seq` and `seq` (rule J4).
         OSError: the disk.
     """
-    while True:
-        kept = kept_seqs(files, folder, durable)
-        _check_kept(folder.name, seq, kept)
-        try:
-            return _replay(actor_class, files, folder, seq)
-        except FileNotFoundError:
-            if kept_seqs(files, folder, durable).first == kept.first:
-                raise  # else its owner has trimmed it meanwhile, and there is a new beginning
+
+    def replay() -> S:
+        _check_kept(folder.name, seq, kept_seqs(files, folder, durable))
+        return _replay(actor_class, files, folder, seq)
+
+    return unless_trimmed(files, folder, replay)
 
 
 def _check_kept(name: str, seq: int, kept: Kept) -> None:

@@ -5,6 +5,7 @@ from understudy.supervision.journal.line import is_sealed, seal
 from understudy.supervision.journal.readers import JournalReader, last_lines
 from understudy.supervision.journal.repair import RepairReport, repair_journal
 from understudy.supervision.journal.replay import TornTail
+from understudy.supervision.journal.retention import Retention
 from understudy.supervision.journal.scan import Chunk
 from understudy.supervision.journal.segments import journal_names
 from understudy.supervision.journal.snapshots import Snapshot
@@ -19,6 +20,7 @@ __all__ = [
     "JournalSettings",
     "Journals",
     "RepairReport",
+    "Retention",
     "Snapshot",
     "TornTail",
     "is_sealed",

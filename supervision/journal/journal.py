@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from understudy.protocols.errors import JournalDamaged
 from understudy.supervision.journal.output import Output
 from understudy.supervision.journal.replay import Replay, TornTail, write_again
+from understudy.supervision.journal.retention import prune_snapshots, trim
 from understudy.supervision.journal.segments import journal_names
 from understudy.supervision.journal.snapshots import Snapshot, write_snapshot
 from understudy.supervision.journal.writer import InlineWriter, Writer
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from understudy.protocols.errors import UnderstudyError
     from understudy.supervision.files import Files
+    from understudy.supervision.journal.retention import Retention
     from understudy.supervision.journal.scan import Chunk
 
 logger = logging.getLogger(__name__)
@@ -108,12 +111,13 @@ class Journal:
         snapshot_seq: of the newest snapshot that is durable, 0 when there is none.
         on_durable: called with the new watermark, once for each batch that moved it.
         on_failed: called once with `problem`. Nothing appended beyond the watermark counts then.
+        on_trimmed: called with the first seq that is kept, when older lines were removed.
     """
 
     __slots__ = (
         "_appended", "_files", "_output", "_post", "_put", "_settled", "_suspect", "_writer", "folder",
-        "incarnation", "name", "on_durable", "on_failed", "problem", "skipped_snapshots", "snapshot_seq",
-        "torn", "watermark",
+        "incarnation", "name", "on_durable", "on_failed", "on_trimmed", "problem", "skipped_snapshots",
+        "snapshot_seq", "torn", "watermark",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +139,7 @@ class Journal:
         self.snapshot_seq = 0
         self.on_durable: Callable[[int], None] = _ignore
         self.on_failed: Callable[[OSError], None] = _ignore
+        self.on_trimmed: Callable[[int], None] = _ignore
         self._files = files
         self._writer = writer
         self._put = writer.put
@@ -224,20 +229,21 @@ class Journal:
                 extra={"action": "torn_tail_cut", "journal": self.name, "file": str(self.torn.kept)},
             )  # fmt: skip
 
-    def publish_snapshot(self, seq: int, body: bytes) -> None:
+    def publish_snapshot(self, seq: int, body: bytes, retention: Retention | None = None) -> None:
         """Queue a snapshot of the state as of `seq`, which was appended before (rule J6). Never waits.
 
         Args:
             seq: of the last turn that the state includes.
             body: a JSON value on one line. Best right after the append of `seq`: then the snapshot
                 also knows where the next line begins.
+            retention: what is kept besides; None removes no lines.
 
         It is published when everything up to `seq` is durable, or not at all; `snapshot_seq` tells.
         A failure is logged and harmless.
         """
-        self._writer.run(partial(self._publish, seq, body))
+        self._writer.run(partial(self._publish, seq, body, retention))
 
-    def _publish(self, seq: int, body: bytes) -> None:
+    def _publish(self, seq: int, body: bytes, retention: Retention | None) -> None:
         """On the writer's thread."""
         output = self._output
         if output.problem is not None or output.seq < seq:
@@ -249,8 +255,34 @@ class Journal:
                 "%s: no snapshot at seq %d: %s", self.name, seq, error,
                 extra={"action": "snapshot_failed", "journal": self.name},
             )  # fmt: skip
-        else:
-            self._post(partial(self._published, seq))
+            return
+        self._post(partial(self._published, seq))
+        try:
+            prune_snapshots(self._files, self.folder)
+            if retention is not None:
+                self._retain(retention)
+        except (OSError, JournalDamaged) as error:
+            logger.warning(
+                "%s: nothing more is removed: %s", self.name, error,
+                extra={"action": "trim_failed", "journal": self.name},
+            )  # fmt: skip
+
+    def _retain(self, retention: Retention) -> None:
+        """Leave the segment when it is a large part of what is kept, and remove what is too much.
+
+        On the writer's thread, between two batches: all that was written is durable.
+        """
+        if self._output.size >= retention.leave_bytes:
+            self._output.leave_segment()
+        if (first := trim(self._files, self.folder, retention)) is not None:
+            logger.info(
+                "%s: lines before seq %d removed", self.name, first,
+                extra={"action": "journal_trimmed", "journal": self.name},
+            )  # fmt: skip
+            self._post(partial(self._trimmed, first))
+
+    def _trimmed(self, first_seq: int) -> None:
+        self.on_trimmed(first_seq)
 
     def _published(self, seq: int) -> None:
         self.snapshot_seq = max(self.snapshot_seq, seq)

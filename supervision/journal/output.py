@@ -38,8 +38,8 @@ class Output:
     """
 
     __slots__ = (
-        "_fd", "_files", "_segment_bytes", "_written", "epoch", "failed", "folder", "lines", "moved", "path",
-        "problem", "seq", "size",
+        "_fd", "_files", "_leave", "_segment_bytes", "_written", "epoch", "failed", "folder", "lines",
+        "moved", "path", "problem", "seq", "size",
     )  # fmt: skip
 
     def __init__(
@@ -62,12 +62,19 @@ class Output:
         self._files = files
         self._segment_bytes = segment_bytes
         self._fd = -1
+        self._leave = False
         self._written = 0
 
     def continue_at(self, path: Path | None, epoch: int, seq: int, lines: int, size: int) -> None:
         """Where replay ended. `path` None: the next append makes a new segment of this epoch."""
         self.close()
         self.path, self.epoch, self.seq, self.lines, self.size = path, epoch, seq, lines, size
+        self._leave = False
+
+    def leave_segment(self) -> None:
+        """Let the next line begin a new segment. Everything that was written must be durable (rule J2)."""
+        self.close()
+        self._leave = self.size > 0
 
     @property
     def is_ready(self) -> bool:
@@ -79,7 +86,7 @@ class Output:
         try:
             # Everything before was synced, or `problem` would be set: the watermark is at the segment's
             # end, the only moment at which it may be left for the next one (rule J2).
-            if self.path is None or self.size >= self._segment_bytes:
+            if self.path is None or self._leave or self.size >= self._segment_bytes:
                 self._start_segment()
             elif self._fd < 0:
                 self._fd = self._files.open(self.path, APPEND)
@@ -127,7 +134,7 @@ class Output:
         path = segment_path(self.folder, self.seq + 1, self.epoch)
         self._fd = self._files.open(path, MAKE)
         self._files.sync_folder(self.folder)
-        self.path, self.size, self.lines = path, 0, 0
+        self.path, self.size, self.lines, self._leave = path, 0, 0, False
 
     def reopen(self) -> None:
         """Go on in a new, synced segment of the next epoch, which makes what failed void (rule J5).

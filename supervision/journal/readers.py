@@ -7,11 +7,19 @@ reader for whom that matters bounds itself by the watermark.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from understudy.supervision.journal.line import is_sealed
 from understudy.supervision.journal.scan import Chunk, SegmentReader, why_damaged
-from understudy.supervision.journal.segments import Part, list_segments, read_about, resolve
+from understudy.supervision.journal.segments import (
+    Part,
+    Segment,
+    list_segments,
+    read_about,
+    resolve,
+    unless_trimmed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 class JournalReader:
     """Reads a journal's lines in order and remembers where it is: `read()` again gives what is new.
+
+    Lines that retention has removed are left out: the next chunk's `first_seq` tells.
 
     Args:
         after_seq: begin behind this number. Lines before it are not read where a whole segment is,
@@ -43,8 +53,19 @@ class JournalReader:
         Raises:
             JournalDamaged: at a record that no crash and no append under way can explain.
         """
-        about = read_about(self._files, self._folder)
-        for part in resolve(list_segments(self._files, self._folder), about.gaps):
+        while True:
+            segments = list_segments(self._files, self._folder)
+            try:
+                yield from self._read_parts(segments)
+            except FileNotFoundError:
+                if list_segments(self._files, self._folder)[:1] == segments[:1]:
+                    raise
+                # else the owner has removed lines meanwhile: go on behind them
+            else:
+                return
+
+    def _read_parts(self, segments: list[Segment]) -> Iterator[Chunk]:
+        for part in resolve(segments, read_about(self._files, self._folder).gaps):
             if part.end_seq is None or part.end_seq > self.seq + 1:
                 yield from self._read_part(part)
 
@@ -84,6 +105,10 @@ def last_lines(files: Files, folder: Path, count: int) -> list[bytes]:
     Raises:
         JournalDamaged: among the lines that it reads.
     """
+    return unless_trimmed(files, folder, partial(_last_lines, files, folder, count))
+
+
+def _last_lines(files: Files, folder: Path, count: int) -> list[bytes]:
     parts = resolve(list_segments(files, folder), read_about(files, folder).gaps)
     for part in reversed(parts):
         lines: deque[bytes] = deque(maxlen=count)

@@ -96,7 +96,7 @@ class Replay:
             self.seq = snapshot.seq
             self.proven = max(self.proven, snapshot.seq)
         parts = [part for part in parts if part.end_seq is None or part.end_seq > self.seq + 1]
-        self._check_start(parts, snapshot)
+        self._check_start(parts)
         for part in parts:
             if self.end_seq is None or self.seq < self.end_seq:
                 yield from self._read_part(part, snapshot)
@@ -106,15 +106,15 @@ class Replay:
         snapshot, self.skipped = newest_snapshot(self.files, self.folder, self.unfit or {}, self.end_seq)
         return snapshot
 
-    def _check_start(self, parts: list[Part], snapshot: Snapshot | None) -> None:
+    def _check_start(self, parts: list[Part]) -> None:
         """The line after the snapshot (or the first of all) must be in the first part, or in a gap."""
         if not parts:
             return
         first, wanted = parts[0].segment.first_seq, self.seq + 1
         if first <= wanted or any(a <= wanted and b == first - 1 for a, b in self.about.gaps):
             return
-        if snapshot is None and self.skipped:
-            raise self.skipped[0]  # the lines before were given up for the snapshots
+        if self.skipped:
+            raise _needed(self.skipped[0], wanted, first)
         missing = segment_path(self.folder, wanted, parts[0].segment.epoch)
         raise JournalDamaged(str(missing), 1, 0, f"expected seq {wanted}, got no segment before seq {first}")
 
@@ -173,6 +173,15 @@ class Replay:
             self.size,
             f"expected everything up to seq {wanted}, which was durable, got lines up to seq {self.seq}",
         )
+
+
+def _needed(skipped: UnderstudyError, wanted: int, first: int) -> UnderstudyError:
+    """The error of a snapshot that was passed over, and that the removed lines do not stand in for."""
+    gone = f"the lines from seq {wanted} on that it stands for were removed, up to seq {first - 1}"
+    if isinstance(skipped, JournalDamaged):
+        reason = f"{skipped.reason}; {gone}"
+        return JournalDamaged(skipped.file, skipped.line, skipped.offset, reason)
+    return type(skipped)(f"{skipped}; {gone}")
 
 
 def _check_numbers(chunk: Chunk) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,9 +20,12 @@ from understudy.supervision.files import EDIT
 from understudy.supervision.journal.line import TAIL_BYTES, is_sealed, seal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from understudy.supervision.files import Files
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"(\d{16})-(\d{4,})\.jsonl")
 ABOUT = "journal.json"
@@ -89,6 +92,21 @@ def resolve(segments: list[Segment], gaps: tuple[tuple[int, int], ...] = ()) -> 
             parts.append(Part(segment, bound))
             bound = before.get(segment.first_seq, segment.first_seq)
     return parts[::-1]
+
+
+def unless_trimmed(files: Files, folder: Path, read: Callable[[], T]) -> T:
+    """What `read` makes of the journal's files; read again when its owner has removed old ones meanwhile.
+
+    Raises:
+        FileNotFoundError: a file is missing that was there, and not for that reason.
+    """
+    while True:
+        before = list_segments(files, folder)[:1]
+        try:
+            return read()
+        except FileNotFoundError:
+            if list_segments(files, folder)[:1] == before:
+                raise
 
 
 def read_about(files: Files, folder: Path) -> About:

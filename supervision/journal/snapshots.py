@@ -104,10 +104,7 @@ def newest_snapshot(
 
 
 def write_snapshot(files: Files, folder: Path, seq: int, body: bytes, after: Place | None) -> None:
-    """Publish a snapshot, durable when it returns, and remove all but the newest two.
-
-    The caller sees to it that everything up to `seq` is durable.
-    """
+    """Publish a snapshot, durable when it returns. Everything up to `seq` must be durable before."""
     place = after or Place("", 0, 0)
     head = b'{"seq":%d,"segment":%b,"line":%d,"offset":%d,"body":%b' % (
         seq,
@@ -117,10 +114,10 @@ def write_snapshot(files: Files, folder: Path, seq: int, body: bytes, after: Pla
         body,
     )
     files.publish(folder / _file_name(seq), seal(head))
-    unpublished = [folder / name for name in files.listdir(folder) if _UNPUBLISHED.fullmatch(name)]
-    for old in (*list_snapshots(files, folder)[KEEP:], *unpublished):
-        with suppress(FileNotFoundError):
-            files.unlink(old)
+    for name in files.listdir(folder):
+        if _UNPUBLISHED.fullmatch(name):
+            with suppress(FileNotFoundError):
+                files.unlink(folder / name)
 
 
 def place_holds(files: Files, path: Path, place: Place, seq: int) -> bool:

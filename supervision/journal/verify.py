@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,7 @@ from understudy.supervision.journal.segments import (
     read_about,
     resolve,
     segment_path,
+    unless_trimmed,
 )
 from understudy.supervision.journal.snapshots import list_snapshots, read_snapshot
 from understudy.supervision.journal.survey import Bad, Good, survey
@@ -50,6 +52,7 @@ class JournalReport(BaseModel):
         unfinished_bytes: at the end of the last segment: an append under way, or one that a crash
             interrupted before it was acknowledged. The next start cuts it off.
         snapshots: those that are whole.
+        trimmed_to: the lines up to here were removed for the snapshots; 0 when none were.
         damage: everything else; the actor is blocked until `repair`, except for a snapshot's damage.
     """
 
@@ -66,6 +69,7 @@ class JournalReport(BaseModel):
     unfinished_bytes: int
     snapshots: int
     damage: tuple[Damage, ...]
+    trimmed_to: int = 0
 
     @property
     def whole(self) -> bool:
@@ -79,6 +83,10 @@ def verify_journal(files: Files, folder: Path) -> JournalReport:
     Raises:
         OSError: a file can't be read.
     """
+    return unless_trimmed(files, folder, partial(_verify_journal, files, folder))
+
+
+def _verify_journal(files: Files, folder: Path) -> JournalReport:
     about, damage = about_or_damage(files, folder)
     parts = resolve(list_segments(files, folder), about.gaps)
     snapshots, bad_snapshots = check_snapshots(files, folder)
@@ -105,6 +113,7 @@ def verify_journal(files: Files, folder: Path) -> JournalReport:
         unfinished_bytes=unfinished,
         snapshots=len(snapshots),
         damage=(*damage, *bad_snapshots),
+        trimmed_to=_trimmed_to(parts, about, snapshots),
     )
 
 
@@ -128,9 +137,17 @@ def check_snapshots(files: Files, folder: Path) -> tuple[list[int], list[Damage]
     for path in list_snapshots(files, folder):
         try:
             whole.append(read_snapshot(files, path).seq)
+        except FileNotFoundError:
+            continue  # newer ones were published, and this one was removed
         except JournalDamaged as error:
             damage.append(_damage_of_error(error))
     return whole, damage
+
+
+def _trimmed_to(parts: list[Part], about: About, snapshots: list[int]) -> int:
+    before = parts[0].segment.first_seq - 1 if parts else 0
+    given_up = any(first == 1 and last == before for first, last in about.gaps)
+    return 0 if given_up or max(snapshots, default=0) < before else before
 
 
 def edge_damage(
