@@ -174,9 +174,9 @@ class OwnedHome:
             OSError: the disk.
         """
         files = self.home.files
-        data = Owner(pid=os.getpid(), address=address).model_dump_json().encode() + b"\n"
+        data = Owner(pid=os.getpid(), address=address).model_dump_json().encode()
         # padded, in one write over the old one: a reader never sees a mixture or an empty file
-        files.write_at(self._fd, data.ljust(_OWNER_BYTES), 0)
+        files.write_at(self._fd, data.ljust(_OWNER_BYTES - 1) + b"\n", 0)
 
     def release(self) -> None:
         """Let the home go. The lock file stays: removing it would let two owners hold two files."""

@@ -1,16 +1,21 @@
 """Logging, configured here only: the library logs with stdlib `logging` and an `action`.
 
-A console for people on standard error, and one JSON object a line in `HOME/logs/app.jsonl`.
+A console for people on standard error, and the home's one log, `HOME/logs/app.jsonl`: a JSON object a
+line with the fields of `FIELDS`, secrets redacted (OP-1). docs/reference/log.md says what they hold.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from logging.handlers import MemoryHandler
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
+
+from understudy.cli.actions import ACTIONS
+from understudy.cli.redaction import redact, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +26,10 @@ if TYPE_CHECKING:
     from understudy.cli.settings import LogLevel
 
 LOG_FILE = "logs/app.jsonl"
+FIELDS = ("time", "level", "category", "operator", "action", "message", "context", "tool", "parameters")
+"""Of each line, in this order; `exception` follows where there is one. What else is logged is `context`."""
+OPERATOR = "runtime"
+"""Who did it, where a record does not say."""
 _KEPT_RECORDS = 10_000
 _NEVER = logging.CRITICAL + 1
 
@@ -62,8 +71,8 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
 
 
 def _not_told_otherwise(record: logging.LogRecord) -> bool:
-    """Whether the screen needs it: `serve` itself prints where it listens."""
-    return getattr(record, "action", "") != "listening"
+    """Whether the screen needs it: `serve` itself prints where it listens, and each action is too much."""
+    return getattr(record, "action", "") != "listening" and record.name != ACTIONS
 
 
 def _console_renderer(*, colors: bool) -> structlog.dev.ConsoleRenderer:
@@ -82,13 +91,32 @@ def _formatter(renderer: Processor, time_format: str) -> logging.Formatter:
     ]
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if utc:
-        last += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("message")]
-        last += [_category]
+        last += [structlog.processors.format_exc_info, structlog.processors.EventRenamer("message"), _line]
+    else:
+        last += [_without_secrets]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=[*last, renderer])
 
 
-def _category(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:  # noqa: ARG001 - structlog's shape
-    """Rename the logger's name to `category` (OP-1)."""
-    if "logger" in event:
-        event["category"] = event.pop("logger")
-    return event
+def _line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:  # noqa: ARG001 - structlog's shape
+    """The record as a line of the log: always the same fields, and nothing that looks like a secret."""
+    event["category"] = event.pop("logger", "")
+    context = event.pop("context", {})
+    context = (
+        dict(cast("Mapping[str, object]", context)) if isinstance(context, Mapping) else {"context": context}
+    )
+    known: dict[str, object] = {"operator": OPERATOR, "action": None, "tool": None, "parameters": {}}
+    for name, value in event.items():
+        if name in FIELDS or name == "exception":
+            known[name] = redact(value)
+        else:
+            context[name] = value
+    known["context"] = redact(context)
+    return {name: known[name] for name in (*FIELDS, "exception") if name in known}
+
+
+def _without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:  # noqa: ARG001 - likewise
+    """What people see of the record; the traceback is rendered later, and shows no variables."""
+    return {
+        name: value if name in ("exc_info", "timestamp", "level", "logger") else redact(value, name)
+        for name, value in event.items()
+    } | {"event": redact_text(str(event.get("event", "")))}

@@ -113,7 +113,9 @@ def redact(value: object, name: str = "", *, depth: int = 0) -> object:
 
 
 def _redact_all(values: list[object], depth: int) -> list[object]:
-    """Of a list also what follows a flag such as `--password`: it may be a command."""
+    """Of a command also what follows a flag such as `--password`, and of a pair the value."""
+    if len(values) == 2 and isinstance(values[0], str) and is_secret(values[0]):  # noqa: PLR2004 - a pair
+        return [redact_text(_text(values[0])), HIDDEN]
     before = [None, *values]
     return [
         HIDDEN

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from understudy.actors.cast import start_cast
 from understudy.cli import logs
+from understudy.cli.actions import log_actions
 from understudy.cli.config import HomeConfig, read_config
 from understudy.cli.exits import Exit, failure
 from understudy.cli.output import console, print_json
@@ -98,15 +99,16 @@ class _Server:
             nursery.start_soon(self._cancel_on_signal, until_signal)
             async with ActorSystem(self._home, settings=self._config.runtime) as system:
                 self._open_log_file()
+                log_actions(system)
                 with until_signal:
                     await self._serve(system)
             nursery.cancel_scope.cancel()
-        log.info("stopped", extra={"action": "stopped"})
+        log.info("stopped", extra={"action": "stopped", "operator": "cli"})
 
     async def _cancel_on_signal(self, scope: trio.CancelScope) -> None:
         await self._signals.wait()
         name = self._signals.received.name if self._signals.received else ""
-        log.info("stopping: no new requests", extra={"action": "stopping", "signal": name})
+        log.info("stopping: no new requests", extra={"action": "stopping", "operator": "cli", "signal": name})
         scope.cancel()
 
     async def _serve(self, system: ActorSystem) -> None:
@@ -118,7 +120,7 @@ class _Server:
             self._tell(url, os.getpid())
 
     def _tell(self, url: str, pid: int) -> None:
-        log.info("listening on %s", url, extra={"action": "listening", "url": url})
+        log.info("listening on %s", url, extra={"action": "listening", "operator": "cli", "url": url})
         if self._as_json:
             print_json(Listening(listening=url, home=str(self._home), pid=pid))
             return

@@ -37,7 +37,7 @@ def test_records_wait_until_the_home_is_ours_and_then_become_json_lines(tmp_path
     log.error("after", extra={"action": "late"})
     first, second = (json.loads(line) for line in (tmp_path / logs.LOG_FILE).read_text().splitlines())
     assert first.items() >= {"level": "info", "category": "understudy.test", "message": "before it"}.items()
-    assert (first["action"], first["journal"]) == ("early", "manager")
+    assert (first["action"], first["context"]) == ("early", {"journal": "manager"})
     assert (second["action"], second["level"]) == ("late", "error")
     assert first["time"] <= second["time"]
 
@@ -72,3 +72,63 @@ def test_a_traceback_is_one_json_line_and_shows_no_local_variables(
     written = (tmp_path / logs.LOG_FILE).read_text()
     assert "ZeroDivisionError" in json.loads(written)["exception"]
     assert str(98_765 * 54_321) not in written + capsys.readouterr().err
+
+
+@pytest.mark.req("OP-1")
+def test_each_line_has_the_same_fields_and_what_else_is_logged_is_context(tmp_path: Path) -> None:
+    """So that one query does for all; docs/reference/log.md says what they hold."""
+    logs.configure(tmp_path, "INFO")()
+    log = logging.getLogger("somebody.else")
+    log.warning("plain")
+    log.info(
+        "%s was made",
+        "task-1",
+        extra={
+            "action": "made",
+            "operator": "api",
+            "tool": "shell",
+            "parameters": {"command": ["echo"]},
+            "context": {"task": "task-1"},
+            "pid": 7,
+        },
+    )
+    log.info("odd", extra={"context": "no mapping", "parameters": None})
+    log.info({"not": "text"})
+    plain, made, odd, _ = (json.loads(line) for line in (tmp_path / logs.LOG_FILE).read_text().splitlines())
+    assert tuple(plain) == tuple(made) == tuple(odd) == logs.FIELDS
+    assert {name: plain[name] for name in ("operator", "action", "context", "tool", "parameters")} == {
+        "operator": "runtime",
+        "action": None,
+        "context": {},
+        "tool": None,
+        "parameters": {},
+    }
+    assert (made["operator"], made["tool"], made["message"]) == ("api", "shell", "task-1 was made")
+    assert made["parameters"] == {"command": ["echo"]}
+    assert made["context"] == {"task": "task-1", "pid": 7}
+    assert odd["context"] == {"context": "no mapping"}
+
+
+@pytest.mark.req("OP-1")
+def test_secrets_reach_neither_the_file_nor_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In messages, their arguments, fields of any depth, and the text of errors."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    logs.configure(tmp_path, "INFO")()
+    hidden = "Xq7Zw9Kp2Lm4Rt6Y"
+    log = logging.getLogger("understudy.test")
+    log.info("url https://ada:%s@example.org", hidden, extra={"api_key": hidden, "n": [{"Cookie": hidden}]})
+    log.info("x", extra={"parameters": {"command": ["curl", "-H", f"Authorization: Bearer {hidden}"]}})
+    log.info("x", extra={"tool": f"sk-{hidden}", "context": {"env": [["PASSWORD", hidden]]}})
+    try:
+        raise ValueError(f"password={hidden}")
+    except ValueError:
+        log.exception("it broke")
+    written = (tmp_path / logs.LOG_FILE).read_text()
+    assert len(written.splitlines()) == 4
+    assert hidden not in written
+    assert "ValueError: password=[redacted]" in json.loads(written.splitlines()[3])["exception"]
+    shown = capsys.readouterr().err
+    assert "url https://[redacted]@example.org" in shown
+    assert hidden not in shown.partition("Traceback")[0]

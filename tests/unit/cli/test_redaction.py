@@ -103,6 +103,13 @@ def test_of_a_command_what_follows_a_flag_of_that_name_is_hidden(flag: str, secr
     assert redact(("login", flag, secret, "--user", "ada")) == ["login", flag, HIDDEN, "--user", "ada"]
 
 
+def test_of_pairs_of_name_and_value_the_value_is_hidden() -> None:
+    """As a task's environment is one."""
+    assert redact({"env": (("DB_PASSWORD", WORD), ("LANG", "C"))}) == {
+        "env": [["DB_PASSWORD", HIDDEN], ["LANG", "C"]]
+    }
+
+
 @pytest.mark.parametrize(
     "text",
     [
