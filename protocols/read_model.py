@@ -149,6 +149,29 @@ class ScheduleRow(Frozen):
     last_missed: Missed | None = None
 
 
+class SkippedFirings(Frozen):
+    """Firings of a schedule that made no task, since a rule of the pool refused it: the pool's journal.
+
+    Attributes:
+        id: the schedule's.
+        nominal_at: of the latest of `count`, as are the `rule`, the `task` in the way, and `at`, when it was.
+    """
+
+    id: str
+    count: int
+    nominal_at: float | None
+    rule: str
+    task: str | None
+    at: float
+
+
+class ScheduleDetail(ScheduleRow):
+    """A schedule with what is known beside its row: the next nominal times, and what the pool skipped."""
+
+    next_runs: tuple[float, ...] = ()
+    skipped: SkippedFirings | None = None
+
+
 class ManagerRow(Frozen):
     """What the manager is at.
 

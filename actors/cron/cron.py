@@ -318,11 +318,16 @@ def _due_at(one: Schedule, nominal_at: float) -> float:
 
 
 def _task_of(one: Schedule, nominal_at: float) -> TaskSpec:
-    """What a firing creates. It answers no input: the one that asked for the schedule has its reply."""
+    """What a firing creates. It answers no input: the one that asked for the schedule has its reply.
+
+    What an overlap is, the pool says, by these names: it knows what runs (rule C2).
+    """
     spec = one.spec
     return TaskSpec(
         title=spec.title,
         command=spec.command,
+        fingerprint=f"schedule/{one.id}" if spec.overlap == "forbid" else None,
+        replace_key=f"schedule/{one.id}" if spec.overlap == "replace" else None,
         timeout_s=spec.timeout_s,
         retries=spec.retries,
         session=spec.session,

@@ -9,19 +9,26 @@ import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from croniter import croniter
 
 from understudy.protocols.errors import BadSchedule
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 DAY_S = 86_400
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 _FITS = ("0 to 59", "0 to 23", "1 to 31, or L", "1 to 12, or jan to dec", "0 to 7, or sun to sat")
 _RANDOM = re.compile(r"(?i)(^|[,/])[rh](\(|$|[,/])")
+_DAYS = 2
+"""The first of the three fields that name days."""
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 _KEPT = 20_000
 
 
@@ -78,40 +85,51 @@ def parse(text: str) -> Expression:
     Raises:
         BadSchedule: it is none, or one of days that never come; the text names the field.
     """
-    fields = text.split()
-    if len(fields) != len(FIELDS) and not (len(fields) == 1 and text.startswith("@")):
+    fields = _NAMED.get(text.strip().lower(), text).split()
+    if len(fields) != len(FIELDS):
         msg = f"expected a cron expression of five fields ({', '.join(FIELDS)}), got {text!r}"
         raise BadSchedule(msg)
     try:
-        read = croniter(text, 0.0)
-    except (ValueError, KeyError) as error:
-        raise BadSchedule(_wrong(text, fields, error)) from None
-    if len(read.expressions) != len(FIELDS) or any(_RANDOM.search(field) for field in fields):
-        msg = f"expected a cron expression with fixed times, got {text!r} (R and H are random)"
-        raise BadSchedule(msg)
-    minutes, hours = _numbers(read.expanded[0], 60), _numbers(read.expanded[1], 24)
+        minutes, hours, *days = (_numbers(place, field.lower()) for place, field in enumerate(fields))
+    except _BadFieldError as error:
+        raise BadSchedule(f"expected a cron expression {error}, in {text!r}") from None
     expression = Expression(
         text=text,
-        days=None if read.expanded[2:] == [["*"]] * 3 else f"0 0 {' '.join(read.expressions[2:])}",
-        times=tuple(hour * 3600 + minute * 60 for hour in hours for minute in minutes),
-        hourly=len(hours) == 24,  # noqa: PLR2004 -- hours of a day
+        days=None if days == [None, None, None] else f"0 0 {' '.join(fields[2:])}",
+        times=_times(minutes, hours),
+        hourly=hours is None,
     )
     expression.after(0)
     return expression
 
 
-def _numbers(field: Sequence[int | str], all_of: int) -> list[int]:
-    return list(range(all_of)) if list(field) == ["*"] else sorted({int(number) for number in field})
+class _BadFieldError(Exception):
+    """Says which field it is, and what fits there."""
 
 
-def _wrong(text: str, fields: list[str], error: Exception) -> str:
-    """Which field it is: the first that does not fit into an expression that is otherwise all stars."""
-    for place, (name, fits, field) in enumerate(zip(FIELDS, _FITS, fields, strict=False)):
-        alone = ["*"] * len(FIELDS)
-        alone[place] = field
-        if len(fields) == len(FIELDS) and not croniter.is_valid(" ".join(alone)):
-            return f"expected a cron expression whose {name} is {fits}, got {field!r} in {text!r}"
-    return f"expected a cron expression, got {text!r}: {error}"
+@lru_cache(_KEPT)
+def _numbers(place: int, field: str) -> tuple[int, ...] | None:
+    """What the field at `place` names, ascending; None for all that there is.
+
+    Of the days it says only whether it is all: what they mean together is croniter's to know.
+    """
+    if _RANDOM.search(field):
+        raise _BadFieldError(f"with fixed times, got the {FIELDS[place]} {field!r} (H and R are random)")
+    alone = ["*"] * len(FIELDS)
+    alone[place] = field
+    try:
+        named = croniter(" ".join(alone), 0.0).expanded[place]
+    except (ValueError, KeyError):  # croniter's own are ValueErrors
+        raise _BadFieldError(f"whose {FIELDS[place]} is {_FITS[place]}, got {field!r}") from None
+    if list(named) == ["*"]:
+        return None
+    return tuple(sorted(int(number) for number in named)) if place < _DAYS else ()
+
+
+@lru_cache(_KEPT // 10)
+def _times(minutes: tuple[int, ...] | None, hours: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Shared by all expressions of the same times: `* *` has 1,440."""
+    return tuple(hour * 3600 + minute * 60 for hour in hours or range(24) for minute in minutes or range(60))
 
 
 @lru_cache(_KEPT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from understudy.actors.cron import times
 from understudy.protocols.errors import Refused
 
 if TYPE_CHECKING:
@@ -141,11 +142,13 @@ def moment(when: str, zone: ZoneInfo, now: float) -> datetime:
             return datetime.fromtimestamp(now + seconds, zone)
         if _OF_DAY.fullmatch(when):
             of_day = time.fromisoformat(when.zfill(5) if when.count(":") == 1 else when.zfill(8))
-            today = datetime.combine(current.date(), of_day, zone)
-            if today.timestamp() > now:
-                return today
-            return datetime.combine(current.date() + timedelta(days=1), of_day, zone)
+            today = datetime.combine(current.date(), of_day)
+            if times.moment_of(today, zone) <= now:
+                today += timedelta(days=1)
+            return datetime.fromtimestamp(times.moment_of(today, zone), zone)
         stated = datetime.fromisoformat(when)
+        if stated.tzinfo is None:
+            return datetime.fromtimestamp(times.moment_of(stated, zone), zone)
     except (ValueError, OverflowError):
         raise Refused(wrong) from None
-    return stated if stated.tzinfo is not None else stated.replace(tzinfo=zone)
+    return stated

@@ -10,6 +10,7 @@ from understudy.actors.projection.actor import (
     wait_until_shown,
 )
 from understudy.actors.projection.feed import Feed, Lagged
+from understudy.actors.projection.fold_schedules import detail_of
 from understudy.actors.projection.model import ReadModel
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ProjectionActor",
     "ReadModel",
     "Unavailable",
+    "detail_of",
     "feed_of",
     "show_live",
     "wait_until_ready",

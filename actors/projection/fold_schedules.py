@@ -1,10 +1,11 @@
-"""Cron's journal → rows of schedules."""
+"""Cron's journal → rows of schedules; and what the pool's says of them, in a table of its own (rule P1)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understudy.protocols.read_model import Change, ScheduleRow
+from understudy.actors.cron import times
+from understudy.protocols.read_model import Change, ScheduleDetail, ScheduleRow, SkippedFirings
 from understudy.protocols.schedules import (
     FiringsMissed,
     ScheduleAdded,
@@ -17,6 +18,10 @@ from understudy.protocols.schedules import (
 if TYPE_CHECKING:
     from understudy.actors.projection.model import ReadModel
     from understudy.protocols import Event
+    from understudy.protocols.tasks import FiringSkipped
+
+SKIPPED_KEPT = 10_000
+"""Schedules of which it is known what the pool skipped; the first of more are forgotten."""
 
 EVENTS: tuple[type[Event], ...] = (
     ScheduleAdded,
@@ -55,6 +60,30 @@ def fold_schedule(model: ReadModel, event: Event, at: float) -> list[Change]:
         case _:
             return []
     return _put(model, old.model_copy(update=update))
+
+
+def fold_skipped(model: ReadModel, event: FiringSkipped, at: float) -> None:
+    """Count a firing that the pool refused. Nobody is told: lists show it beside the schedule."""
+    old = model.skipped.get(event.schedule)
+    row = SkippedFirings(
+        id=event.schedule,
+        count=1 if old is None else old.count + 1,
+        nominal_at=event.nominal_at,
+        rule=event.rule,
+        task=event.task,
+        at=at,
+    )
+    model.skipped.put(row)
+    if len(model.skipped) > SKIPPED_KEPT:
+        model.skipped.remove(next(model.skipped.names()))
+
+
+def detail_of(model: ReadModel, row: ScheduleRow, runs: int) -> ScheduleDetail:
+    """The row with its next `runs` nominal times, and what the pool skipped of it."""
+    following: tuple[float, ...] = ()
+    if row.next_at is not None:
+        following = times.next_runs(row.cron, times.find_zone(row.timezone), row.next_at, runs)
+    return ScheduleDetail.model_construct(**dict(row), next_runs=following, skipped=model.skipped.get(row.id))
 
 
 def _added(event: ScheduleAdded, at: float) -> ScheduleRow:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from understudy.actors.projection.fold_schedules import fold_skipped
 from understudy.protocols.read_model import EXCERPT_CHARACTERS, Change, TaskRow
 from understudy.protocols.tasks import (
+    FiringSkipped,
     TaskCancelRequested,
     TaskCreated,
     TaskFinished,
@@ -27,6 +29,7 @@ EVENTS: tuple[type[Event], ...] = (
     TaskCancelRequested,
     TaskFinished,
     TaskSummarized,
+    FiringSkipped,
 )
 
 
@@ -34,6 +37,9 @@ def fold_task(model: ReadModel, event: Event, at: float) -> list[Change]:
     """Apply one event of the pool. An event of a task that the model does not have changes nothing."""
     if isinstance(event, TaskCreated):
         return _put(model, _created(event, at))
+    if isinstance(event, FiringSkipped):
+        fold_skipped(model, event, at)
+        return []
     task = getattr(event, "id", None)
     old = model.tasks.get(task) if isinstance(task, str) else None
     if old is None:

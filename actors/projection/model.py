@@ -13,6 +13,7 @@ from understudy.protocols.read_model import (
     ManagerRow,
     MessageRow,
     ScheduleRow,
+    SkippedFirings,
     TaskDetail,
     TaskRow,
 )
@@ -70,6 +71,7 @@ class ReadModel:
             self.kept.message_bytes,
         )
         self.schedules = Table[ScheduleRow]()
+        self.skipped = Table[SkippedFirings]()
         self.manager = ManagerRow()
         self.manager_wakes: dict[str, QueueName] = {}
         self.outputs: dict[str, bytes] = {}
@@ -81,7 +83,7 @@ class ReadModel:
 
     def rows(self) -> int:
         """How many rows there are: what writing the model costs."""
-        return len(self.tasks) + len(self.messages) + len(self.schedules)
+        return len(self.tasks) + len(self.messages) + len(self.schedules) + len(self.skipped)
 
     def put_task(self, row: TaskRow) -> None:
         """Add or replace a task."""

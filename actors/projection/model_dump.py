@@ -18,12 +18,19 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.actors.projection.model import Kept, QueueName, ReadModel
 from understudy.actors.projection.table import BoundedTable, Packed, Table
-from understudy.protocols.read_model import Cursor, ManagerRow, MessageRow, ScheduleRow, TaskRow
+from understudy.protocols.read_model import (
+    Cursor,
+    ManagerRow,
+    MessageRow,
+    ScheduleRow,
+    SkippedFirings,
+    TaskRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-FORMAT = 4
+FORMAT = 5
 """Another one is built anew: it changes when a fold or a row does."""
 
 
@@ -80,6 +87,7 @@ def dump_of(model: ReadModel) -> ModelDump:
         _bounded("tasks", model.tasks),
         _bounded("messages", model.messages),
         TableDump("schedules", tuple(model.schedules.names()), (), tuple(model.schedules)),
+        TableDump("skipped", tuple(model.skipped.names()), (), tuple(model.skipped)),
     )
     return ModelDump(head, tables, tuple(model.outputs.items()))
 
@@ -108,10 +116,10 @@ def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
 
 
 def _load_rows(model: ReadModel, lines: Iterable[bytes]) -> None:
-    places: dict[str, list[tuple[int, str]]] = {"tasks": [], "messages": [], "schedules": []}
+    places: dict[str, list[tuple[int, str]]] = {"tasks": [], "messages": [], "schedules": [], "skipped": []}
     bounded: dict[str, BoundedTable[Any]] = {"tasks": model.tasks, "messages": model.messages}
-    types = {"tasks": TaskRow, "messages": MessageRow, "schedules": ScheduleRow}
-    tables: dict[str, Table[Any]] = {**bounded, "schedules": model.schedules}
+    types = {"tasks": TaskRow, "messages": MessageRow, "schedules": ScheduleRow, "skipped": SkippedFirings}
+    tables: dict[str, Table[Any]] = {**bounded, "schedules": model.schedules, "skipped": model.skipped}
     for line in lines:
         start, _, row = line.partition(b'",{')  # a string in JSON has no bare quote
         name, place, seq, tag, row_id = json.loads(start + b'"]')

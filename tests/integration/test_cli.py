@@ -96,6 +96,52 @@ def test_send_prints_the_id_at_once_or_the_final_reply_and_a_key_counts_once(tmp
 
 
 @pytest.mark.req("CLI-1")
+@pytest.mark.req("CR-1")
+def test_schedules_are_made_listed_changed_and_removed(tmp_path: Path) -> None:
+    """What `cron` does with a server; lists and next runs are the same from the files without one."""
+    home = tmp_path / "home"
+    reading = (("cron", "list", "--json"), ("cron", "next", "sched-1", "-n", "2", "--json"))
+    with serving(home) as server:
+        arguments = ("--cron", "30 2 * * *", "--timezone", "Europe/Zurich", "--overlap", "forbid")
+        made = understudy(
+            "cron", "add", *arguments, "--json", "--", "df", "-h", UNDERSTUDY_HOME=str(home)
+        ).document
+        assert made["id"] == "sched-1"
+        once = understudy("cron", "add", "--at", "2999-01-01T00:00", "--title", "far", "true", home=home)
+        assert once.out.startswith("sched-2, next 2999-01-0")
+        for arguments, code, detail in (
+            (("add", "--cron", "61 * * * *", "true"), 6, "whose minute is 0 to 59, got '61'"),
+            (("add", "true"), 2, "exactly one of cron and at"),
+            (("add", "--cron", "* * * * *", "--jitter", "-1", "true"), 2, "jitter_s"),
+            (("enable", "sched-9"), 5, "expected the id of a schedule"),
+            (("next", "sched-9"), 5, "expected the id of a schedule"),
+        ):
+            refused = understudy("cron", *arguments, "--json", home=home)
+            assert (refused.code, detail in str(refused.problem["detail"])) == (code, True), refused.err
+        assert understudy("cron", "disable", "sched-2", home=home).out == "sched-2: disabled\n"
+        assert understudy("cron", "enable", "sched-2", home=home).out.startswith("sched-2: enabled, next 29")
+        assert understudy("cron", "remove", "sched-2", home=home).code == 0
+        live = [understudy(*command, home=home).document for command in reading]
+        listed = understudy("cron", "list", home=home).out
+        assert server.stop() == 0
+    assert live == [understudy(*command, home=home).document for command in reading]
+    assert live[1]["timezone"] == "Europe/Zurich"
+    assert all(word in listed for word in ("df -h", "30 2 * * *", "Europe/Zurich"))
+    assert "sched-2" not in listed
+    assert understudy("cron", "remove", "sched-1", home=home).code == 3
+
+
+@pytest.mark.req("CR-4")
+def test_the_next_runs_of_an_expression_need_no_home(tmp_path: Path) -> None:
+    """By the same rules as those of a schedule."""
+    told = understudy(
+        "cron", "next", "0 12 24 12 *", "--timezone", "Asia/Tokyo", "-n", "2", home=tmp_path / "no"
+    )
+    assert [line.split()[2:] for line in told.out.splitlines()] == [["12:00:00", "JST"]] * 2
+    assert understudy("cron", "next", "0 0 31 2 *", home=tmp_path / "no").code == 6
+
+
+@pytest.mark.req("CLI-1")
 def test_send_wait_gives_up_in_time_and_says_that_nothing_is_lost(tmp_path: Path) -> None:
     """Exit code 9; the input's id is in the problem object."""
     home = tmp_path / "home"

@@ -186,6 +186,55 @@ async def test_schedules_are_made_changed_and_removed(server: Server) -> None:
     assert problem(bad) == (422, "bad_schedule")
 
 
+@pytest.mark.req("CR-3")
+async def test_a_schedules_policies_are_taken_and_shown(server: Server) -> None:
+    """With its next runs in its zone: those of a list, and of one schedule."""
+    policies = {
+        "misfire": "all",
+        "misfire_limit": 3,
+        "misfire_grace_s": 5.0,
+        "overlap": "forbid",
+        "jitter_s": 30.0,
+        "wake": "always",
+    }
+    body = {"title": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Zurich", "command": ["date"]}
+    made = (await server.client.post("/api/schedules", json=body | policies)).json()
+    shown = (await server.client.get(f"/api/schedules/{made['id']}?runs=2")).json()
+    assert {name: shown[name] for name in policies} == policies
+    assert shown["next_runs"][0] == made["next_at"]
+    assert len(shown["next_runs"]) == 2
+    assert (shown["missed"], shown["skipped"]) == (0, None)
+    listed = (await server.client.get("/api/schedules?runs=2")).json()["schedules"]
+    assert shown in listed
+    assert problem(await server.client.get("/api/schedules/sched-99")) == (404, "not_found")
+
+
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"cron": "61 * * * *"}, "whose minute is 0 to 59, got '61'"),
+        ({"cron": "0 25 * * *"}, "whose hour is 0 to 23, got '25'"),
+        ({"cron": "0 0 30 2 *"}, "due some day"),
+        ({"timezone": "Mars/Base"}, "expected an IANA time zone"),
+        ({"cron": None, "at": "2020-01-01T00:00"}, "expected a time to come"),
+        ({"jitter_s": -1}, "body.jitter_s"),
+        ({"misfire_grace_s": 0}, "body.misfire_grace_s"),
+        ({"misfire_limit": -5}, "body.misfire_limit"),
+        ({"timeout_s": -1}, "body.timeout_s"),
+        ({"overlap": "never"}, "body.overlap"),
+    ],
+)
+async def test_a_bad_schedule_is_refused_and_says_what_is_wrong(
+    server: Server, change: dict[str, object], text: str
+) -> None:
+    """When it is made, not when it is due."""
+    body: dict[str, object] = {"title": "t", "cron": "* * * * *", "command": ["date"], **change}
+    response = await server.client.post("/api/schedules", json=body)
+    assert response.status_code == 422
+    assert text in response.text
+
+
 @pytest.mark.req("API-1")
 @pytest.mark.parametrize(
     ("path", "body", "field"),

@@ -6,7 +6,14 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.protocols.lifecycle import Halt
 from understudy.protocols.notifications import DeliveryView
-from understudy.protocols.read_model import ActorRow, Incident, ManagerRow, MessageRow, ScheduleRow, TaskRow
+from understudy.protocols.read_model import (
+    ActorRow,
+    Incident,
+    ManagerRow,
+    MessageRow,
+    ScheduleDetail,
+    TaskRow,
+)
 from understudy.protocols.tasks import TaskStatus
 
 
@@ -39,8 +46,15 @@ class MessagePage(Answer):
 class SchedulePage(Answer):
     """A page of schedules, newest first."""
 
-    schedules: list[ScheduleRow]
+    schedules: list[ScheduleDetail]
     next: str | None = None
+
+
+class ScheduleAnswer(Answer):
+    """A change of a schedule that was taken; `next_at` is the nominal time that comes next."""
+
+    id: str
+    next_at: float | None = None
 
 
 class CancelAnswer(Answer):

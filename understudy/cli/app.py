@@ -51,6 +51,11 @@ app.command(
     name="notifications",
     help="What sinks were not told yet: list, retry.",
 )
+app.command(
+    "understudy.cli.schedules:app",
+    name="cron",
+    help="The schedules: list, add, enable, disable, remove, next.",
+)
 app.command("understudy.cli.journal:app", name="journal", help="The journals: tail, verify, repair.")
 app.command("understudy.cli.resume:resume", name="resume", help="Let halted actors go on.")
 

@@ -6,7 +6,9 @@ import pytest
 
 from tests.journal_kit import START_S, conversation, cron, finished, made_line, pool
 from understudy.actors.projection.fold import fold_line
+from understudy.actors.projection.fold_schedules import SKIPPED_KEPT, detail_of
 from understudy.actors.projection.model import OUTPUT_BUDGET_BYTES, ReadModel
+from understudy.actors.projection.model_dump import dump_of, load
 from understudy.protocols.conversation import (
     ConversationMessage,
     CronDueReceived,
@@ -16,9 +18,16 @@ from understudy.protocols.conversation import (
 )
 from understudy.protocols.engine import DueSchedule
 from understudy.protocols.read_model import Change, Cursor
-from understudy.protocols.schedules import ScheduleDisabled, ScheduleEnabled, ScheduleFired
+from understudy.protocols.schedules import (
+    FiringsMissed,
+    Missed,
+    ScheduleDisabled,
+    ScheduleEnabled,
+    ScheduleFired,
+)
 from understudy.protocols.tasks import (
     RECORD_BYTES,
+    FiringSkipped,
     TaskCancelRequested,
     TaskCreated,
     TaskRequeued,
@@ -192,3 +201,42 @@ def test_outputs_are_kept_within_their_budget_and_the_oldest_go_first() -> None:
     assert first.output is None
     assert last.output is not None
     assert model.task_detail("task-0") is None
+
+
+@pytest.mark.req("CR-3")
+@pytest.mark.rule("P1")
+def test_what_did_not_fire_is_told_beside_the_schedule() -> None:
+    """Missed times by cron's journal, skipped firings by the pool's; also in a model that was loaded."""
+    model = ReadModel()
+    folded(model, "cron", cron(1))
+    missed = Missed(count=3, first_at=START_S + 60, last_at=START_S + 180)
+    gone = Missed(count=2, first_at=START_S + 240, last_at=START_S + 300)
+    for event in (
+        FiringsMissed(id="sched-1", missed=missed, next_at=START_S + 240),
+        FiringsMissed(id="sched-1", missed=gone, next_at=None),
+    ):
+        folded(model, "cron", [made_line(model.cursor("cron").seq + 1, event)])
+    for n in (1, 2):
+        skipped = FiringSkipped(schedule="sched-1", nominal_at=START_S + n, rule="fingerprint", task="task-7")
+        folded(model, "workers", [made_line(n, skipped)])
+    for reader in (model, load(dump_of(model).lines(), model.kept)):
+        (row,) = reader.schedules
+        assert (row.missed, row.last_missed, row.status, row.next_at) == (5, gone, "done", None)
+        told = detail_of(reader, row, 3)
+        assert told.next_runs == ()
+        assert told.skipped is not None
+        assert (told.skipped.count, told.skipped.task, told.skipped.nominal_at) == (2, "task-7", START_S + 2)
+
+
+@pytest.mark.rule("P1")
+def test_of_many_schedules_the_first_skips_are_forgotten() -> None:
+    """The pool's table does not know which schedules are gone, so it is bounded by itself."""
+    model = ReadModel()
+    events = [
+        FiringSkipped(schedule=f"sched-{n}", nominal_at=None, rule="fingerprint", task=None)
+        for n in range(SKIPPED_KEPT + 2)
+    ]
+    folded(model, "workers", [made_line(1, *events)])
+    assert len(model.skipped) == SKIPPED_KEPT
+    assert "sched-1" not in model.skipped
+    assert "sched-2" in model.skipped

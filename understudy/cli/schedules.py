@@ -1,0 +1,280 @@
+"""`cron list | add | enable | disable | remove | next`."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import httpx
+import trio
+from cyclopts import App, Parameter
+from cyclopts.types import PositiveInt
+from pydantic import BaseModel, ValidationError
+from rich.text import Text
+
+from understudy.actors.cron import times
+from understudy.actors.projection import detail_of
+from understudy.cli.answers import ScheduleAnswer, SchedulePage
+from understudy.cli.client import Client, lost
+from understudy.cli.exits import Exit, failure
+from understudy.cli.offline import look_at, report_damage
+from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.server import address_of, require_home, require_server
+from understudy.cli.settings import COMMON, Common, home_path
+from understudy.protocols.errors import NotFound
+from understudy.protocols.read_model import ScheduleDetail
+from understudy.protocols.schedules import Misfire, Overlap, ScheduleKind, ScheduleSpec, Waking
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+app = App(name="cron", help="The schedules: what is due when, and what became of it.")
+
+ScheduleId = Annotated[str, Parameter(help="The schedule's id, such as sched-1.")]
+LIMIT = 20
+RUNS = 5
+_RUNS_MAX = 20
+_PAGE = 200
+_TITLE_CHARACTERS = 80
+
+
+class NextRuns(BaseModel):
+    """What `cron next --json` prints: nominal times, in seconds since the epoch."""
+
+    timezone: str
+    runs: list[float]
+
+
+@app.command(name="list")
+def list_schedules(
+    *,
+    limit: Annotated[PositiveInt, Parameter(alias="-n", help="How many, at most.")] = LIMIT,
+    common: Common = COMMON,
+) -> int:
+    """List the schedules, newest first: from the server, or from the files when none runs."""
+    home = home_path(common)
+    address = address_of(home)
+    code = Exit.OK
+    if address is None:
+        look = look_at(require_home(home))
+        code = report_damage(look, as_json=common.json)
+        rows, following = look.model.schedules.page(limit, None)
+        page = SchedulePage(schedules=[detail_of(look.model, row, 1) for row in rows], next=following)
+    else:
+        page = trio.run(_list, address, limit)
+    if common.json:
+        print_json(page)
+    else:
+        _print_list(page)
+    return code
+
+
+async def _list(address: str, limit: int) -> SchedulePage:
+    found: list[ScheduleDetail] = []
+    wanted: dict[str, str | int] = {"runs": 1}
+    try:
+        async with Client(address) as client:
+            while True:
+                wanted["limit"] = min(limit - len(found), _PAGE)
+                page = await client.get("/api/schedules", SchedulePage, wanted)
+                found += page.schedules
+                if page.next is None or len(found) >= limit:
+                    return SchedulePage(schedules=found, next=page.next)
+                wanted["cursor"] = page.next
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _print_list(page: SchedulePage) -> None:
+    out = console()
+    if not page.schedules:
+        out.print(Text("no schedules"))
+        return
+    if out.width < NARROW:
+        rows = [[one.id, styled(one.status), one.title] for one in page.schedules]
+        out.print(table(["id", "state", "title"], rows))
+    else:
+        wide = [_row(one) for one in page.schedules]
+        out.print(table(["id", "state", "due", "zone", "next", "fired", "not fired", "title"], wide))
+    if page.next is not None:
+        out.print(Text("there are more: --limit shows them", style="dim"))
+
+
+def _row(one: ScheduleDetail) -> list[str | Text]:
+    facts = [_due(one), one.timezone, when(one.next_at), str(one.firings), _not_fired(one), one.title]
+    return [one.id, styled(one.status), *facts]
+
+
+def _due(one: ScheduleDetail) -> str:
+    return one.cron or ("once" if one.at is None else times.show(one.at, ZoneInfo(one.timezone)))
+
+
+def _not_fired(one: ScheduleDetail) -> str:
+    """Why times of it made no task, as far as there were any."""
+    parts = [f"{one.missed} missed"] if one.missed else []
+    if one.skipped is not None:
+        parts.append(f"{one.skipped.count} skipped: {one.skipped.task or one.skipped.rule} was in the way")
+    return ", ".join(parts)
+
+
+@app.command
+def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of its own
+    *command: Annotated[
+        str, Parameter(help="Program and arguments; behind `--` when one begins with a dash.")
+    ],
+    cron: Annotated[str | None, Parameter(help='When, such as "0 7 * * 1-5".')] = None,
+    at: Annotated[str | None, Parameter(help="Or a single time, such as 2026-12-24T18:00.")] = None,
+    timezone: Annotated[str | None, Parameter(help="IANA zone of these; the home's by default.")] = None,
+    title: Annotated[str | None, Parameter(help="Its name in lists; the command by default.")] = None,
+    kind: Annotated[ScheduleKind, Parameter(help="A reminder needs no command.")] = "background",
+    text: Annotated[str, Parameter(help="What a reminder says.")] = "",
+    wake: Annotated[Waking, Parameter(help="`always`: tell the manager at each firing.")] = "done",
+    misfire: Annotated[Misfire, Parameter(help="Of times that nobody could fire: which do fire.")] = "once",
+    misfire_limit: Annotated[int, Parameter(help="How many of them, with `all`.")] = 10,
+    misfire_grace: Annotated[float, Parameter(help="Less late than so many seconds is no misfire.")] = 60.0,
+    overlap: Annotated[Overlap, Parameter(help="While a task of an earlier firing is active.")] = "allow",
+    jitter: Annotated[float, Parameter(help="Each firing is up to so many seconds late.")] = 0.0,
+    timeout: Annotated[float | None, Parameter(help="Bound of one attempt, in seconds.")] = None,
+    retries: Annotated[int, Parameter(help="Attempts after a failed one.")] = 0,
+    common: Common = COMMON,
+) -> int:
+    """Make a schedule: each firing makes a task. Durable when this returns. Needs a server."""
+    home = home_path(common)
+    fields = {
+        "title": title or (" ".join(command) or text)[:_TITLE_CHARACTERS],
+        "command": command,
+        "cron": cron,
+        "at": at,
+        "timezone": timezone,
+        "kind": kind,
+        "text": text,
+        "wake": wake,
+        "misfire": misfire,
+        "misfire_limit": misfire_limit,
+        "misfire_grace_s": misfire_grace,
+        "overlap": overlap,
+        "jitter_s": jitter,
+        "timeout_s": timeout,
+        "retries": retries,
+    }
+    try:
+        spec = ScheduleSpec.model_validate(fields)
+    except ValidationError as error:
+        detail = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors())
+        raise failure(Exit.USAGE, "Bad schedule", detail) from None
+    address = require_server(home, "cron add")
+    _say(trio.run(partial(_post, address, "/api/schedules", spec)), as_json=common.json)
+    return Exit.OK
+
+
+@app.command
+def enable(schedule_id: ScheduleId, /, *, common: Common = COMMON) -> int:
+    """Let a schedule fire again; what passed meanwhile is not made up for. Needs a server."""
+    return _change(schedule_id, "enable", common)
+
+
+@app.command
+def disable(schedule_id: ScheduleId, /, *, common: Common = COMMON) -> int:
+    """Keep a schedule, but let nothing fire. Needs a server."""
+    return _change(schedule_id, "disable", common)
+
+
+@app.command
+def remove(schedule_id: ScheduleId, /, *, common: Common = COMMON) -> int:
+    """Take a schedule away for good. Needs a server."""
+    return _change(schedule_id, "remove", common)
+
+
+def _change(schedule_id: str, verb: Literal["enable", "disable", "remove"], common: Common) -> int:
+    address = require_server(home_path(common), f"cron {verb}")
+    answer = trio.run(partial(_post, address, f"{_path(schedule_id)}/{verb}"))
+    if common.json:
+        print_json(answer)
+    else:
+        told = f", next {when(answer.next_at)}" if verb == "enable" and answer.next_at is not None else ""
+        console().print(Text(f"{answer.id}: {verb}d{told}"))
+    return Exit.OK
+
+
+async def _post(address: str, path: str, body: BaseModel | None = None) -> ScheduleAnswer:
+    try:
+        async with Client(address) as client:
+            return await client.post(path, ScheduleAnswer, body)
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _say(answer: ScheduleAnswer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        console().print(Text(f"{answer.id}, next {when(answer.next_at)}"))
+
+
+@app.command(name="next")
+def next_runs(
+    what: Annotated[str, Parameter(help="A schedule's id, or an expression such as '0 7 * * 1-5'.")],
+    /,
+    *,
+    count: Annotated[PositiveInt, Parameter(alias="-n", help="How many times, 20 at most.")] = RUNS,
+    timezone: Annotated[
+        str | None, Parameter(help="Zone of an expression; this machine's by default.")
+    ] = None,
+    common: Common = COMMON,
+) -> int:
+    """Show when a schedule is due next, or when one with that expression would be."""
+    runs = min(count, _RUNS_MAX)
+    code = Exit.OK
+    if " " in what or what.startswith("@"):
+        zone = times.find_zone(timezone or times.machine_zone())
+        first = times.next_due(what, zone, time.time())
+        answer = NextRuns(timezone=zone.key, runs=list(times.next_runs(what, zone, first, runs)))
+    else:
+        home = home_path(common)
+        address = address_of(home)
+        if address is None:
+            look = look_at(require_home(home))
+            code = report_damage(look, as_json=common.json)
+            row = look.model.schedules.get(what)
+            if row is None:
+                raise NotFound(_unknown(home, what))
+            detail = detail_of(look.model, row, runs)
+        else:
+            detail = trio.run(_show, address, what, runs)
+        answer = NextRuns(timezone=detail.timezone, runs=list(detail.next_runs))
+    if common.json:
+        print_json(answer)
+    else:
+        _print_runs(answer)
+    return code
+
+
+async def _show(address: str, schedule_id: str, runs: int) -> ScheduleDetail:
+    try:
+        async with Client(address) as client:
+            return await client.get(_path(schedule_id), ScheduleDetail, {"runs": runs})
+    except httpx.TransportError as error:
+        raise lost(address, error) from error
+
+
+def _print_runs(answer: NextRuns) -> None:
+    out = console()
+    zone = ZoneInfo(answer.timezone)
+    for moment in answer.runs:
+        day = datetime.fromtimestamp(moment, zone).strftime("%a")
+        out.print(Text(f"{day} {times.show(moment, zone)}"))
+    if not answer.runs:
+        out.print(Text("nothing is due: it is disabled, or done"))
+
+
+def _unknown(home: Path, schedule_id: str) -> str:
+    return f"{home} has no schedule {schedule_id!r}: `understudy cron list` shows those that there are"
+
+
+def _path(schedule_id: str) -> str:
+    """The schedule's path; an id with a slash is quoted, so that it names no other path."""
+    return f"/api/schedules/{quote(schedule_id, safe='')}"
