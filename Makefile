@@ -7,13 +7,14 @@ INSTALLED := $(VENV)/.installed
 SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 
-.PHONY: help demo test check format lint types layers pytest browser bench storm mutants gates clean
+.PHONY: help demo test check format lint types layers pytest browser bench storm simulate mutants gates clean
 
 help:
 	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
 	@echo "make test    everything that CI checks (make check is the same)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
 	@echo "make storm   fifty kill -9 at random moments under load"
+	@echo "make simulate ARGS='--seed N --hours H'   the cast on a disk and a clock that fail it, in virtual time"
 	@echo "make mutants each rule of durability broken once, and the test that catches it"
 	@echo "make gates   what must hold before a release, with a hundred kill -9"
 	@echo "make format  put the sources into the house format"
@@ -57,6 +58,9 @@ bench: $(INSTALLED)
 
 storm: $(INSTALLED)
 	$(BIN)/python -m tests.faults.storm --kills 50 $(ARGS)
+
+simulate: $(INSTALLED)
+	$(BIN)/python -m understudy.supervision.testing.simulate $(ARGS)
 
 gates: $(INSTALLED)
 	$(BIN)/python -m tests.gates

@@ -20,9 +20,10 @@ from understudy.supervision.strategy import Strategy
 from understudy.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from understudy.actors.engines import Engine
+    from understudy.actors.workers import Executor
     from understudy.supervision.reference import ActorRef
     from understudy.supervision.system import ActorSystem
 
@@ -116,7 +117,11 @@ class CastConfig(BaseModel):
 
 
 async def start_cast(
-    system: ActorSystem, config: CastConfig | None = None, *, engines: Sequence[Engine] = ()
+    system: ActorSystem,
+    config: CastConfig | None = None,
+    *,
+    engines: Sequence[Engine] = (),
+    executors: Mapping[str, Executor] | None = None,
 ) -> ActorRef[Supervisor]:
     """Start the cast under a supervisor named `cast`; returns when each is recovered.
 
@@ -127,6 +132,7 @@ async def start_cast(
         config: how.
         engines: the manager's chain, the main one first. The offline engine is in it when it is named,
             and answers alone when the chain is empty; never otherwise.
+        executors: further executors of the pool by name, or others in the place of its own (`shell`).
 
     Raises:
         Escalated: an actor failed at its start again and again.
@@ -134,6 +140,7 @@ async def start_cast(
     """
     arguments = (config or CastConfig()).arguments()
     arguments["manager"]["engines"] = tuple(engines)
+    arguments["workers"]["executors"] = dict(executors or {})
     children = tuple(_child(role, arguments.get(role.name, {})) for role in CAST)
     return await system.spawn(
         Supervisor, name="cast", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=5, period_s=30.0
