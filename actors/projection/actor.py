@@ -12,12 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from understudy.actors.cron.times import machine_zone
 from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.follower import Follower
-from understudy.actors.projection.history import History
+from understudy.actors.projection.keeper import Keeper
 from understudy.actors.projection.live import Live
 from understudy.actors.projection.live_rows import LIVE_PAUSE_S
 from understudy.actors.projection.model import Kept
-from understudy.actors.projection.model_dump import dump_of
-from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
 from understudy.protocols.errors import NotPersistent, UnderstudyError
 from understudy.protocols.lifecycle import ActorStarted
 from understudy.protocols.read_model import Checkpoint, CheckpointTaken, Cursor, MessageRow
@@ -33,12 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME = "projection"
-CHECKPOINT_LINES = 1000
-"""Lines between two checkpoints, at least; more when writing the model costs more."""
-WRITE_PAUSE_S = 1.0
-"""Between two looks at what is to be written: history, and the model for a checkpoint."""
-FAILED_PAUSE_S = 60.0
-"""The longest pause after a failure to write; it doubles up to that."""
 REFRESH_PAUSE_S = 1.0
 """Between two looks at the actors, while somebody watches."""
 
@@ -87,10 +79,16 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         self.feed = Feed(self._new_epoch(0), kept)
         self.ready = trio.Event()
         self._live = Live(self.feed)
-        self._files = home.files
-        self._folder = home.state / NAME
         run_blocking = self.system.run_blocking
-        self._history = History(home.files, home.path / "history", timezone or machine_zone(), run_blocking)
+        self._keeper = Keeper(
+            home,
+            self.feed,
+            timezone or machine_zone(),
+            run_blocking,
+            self.clock,
+            self._taken,
+            self._overwritten,
+        )
         self.follower = Follower(
             self.feed,
             home.files,
@@ -100,8 +98,6 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             self._applied,
             run_blocking,
         )
-        self._written_lines = 0
-        self._checkpoints = 0
 
     def _new_epoch(self, last: int) -> int:
         """Later than all before, also those of files that were deleted: the time says so (rule P2)."""
@@ -109,7 +105,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
 
     def _build_anew(self) -> int:
         """The follower begins again from zero: so does the history."""
-        self._history.reset(())
+        self._keeper.history.reset(())
         return self._new_epoch(self.feed.epoch)
 
     # -- turns
@@ -121,7 +117,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         """Write what the history still lacks; what fails is written at the next start."""
         self.feed.close()
         if self.ready.is_set():
-            await self._write_history()
+            await self._keeper.write()
 
     def checkpoint(self, message: Checkpoint) -> None:
         self.emit(CheckpointTaken(file=message.file, cursors=message.cursors))
@@ -134,28 +130,20 @@ class ProjectionActor(PersistentActor[ProjectionState]):
 
     async def _run(self, file: str | None) -> None:
         try:
-            await self._load(file)
+            await self._keeper.load(file)
             with self._subscribed():
                 self._look_at_all()
                 await self.follower.catch_up()
                 self.ready.set()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.follower.run)
-                    nursery.start_soon(self._keep_files)
+                    nursery.start_soon(self._keeper.run)
                     nursery.start_soon(self._keep_fresh)
                     nursery.start_soon(self._keep_live)
         except Exception as error:
             raise FollowingFailed(f"the read model could not go on: {error!r}") from error
         finally:
             self.feed.close()
-
-    async def _load(self, file: str | None) -> None:
-        if file is not None:
-            read = self.system.run_blocking
-            model = await read(read_model, self._files, self._folder, file, self.feed.model.kept)
-            if model is not None:
-                self.feed.model = model
-        await self.system.run_blocking(self._history.reset, self.feed.model.messages)
 
     def _subscribed(self) -> ExitStack:
         stack = ExitStack()
@@ -202,50 +190,18 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         if folded.problem is not None:
             extra = {"action": "line_not_folded"}
             log.error("the read model lacks something: %s", folded.problem, extra=extra)
-        for change in folded.changes:
-            if isinstance(change.row, MessageRow):
-                self._history.add(change.row)
+        self._keeper.line_applied(
+            [change.row for change in folded.changes if isinstance(change.row, MessageRow)]
+        )
 
-    # -- files
+    async def _taken(self, file: str, cursors: tuple[Cursor, ...]) -> None:
+        """Journal that a model's file counts."""
+        await self.ref.ask_async(Checkpoint(file=file, cursors=cursors), timeout_s=30)
 
-    async def _keep_files(self) -> None:
-        pause_s = WRITE_PAUSE_S
-        while True:
-            before = self.clock.monotonic()
-            written = not self._history.dirty or await self._write_history()
-            if written and self._is_due():
-                written = await self._take_checkpoint()
-            pause_s = WRITE_PAUSE_S if written else min(2 * pause_s, FAILED_PAUSE_S)
-            await trio.sleep(max(pause_s, 20 * (self.clock.monotonic() - before)))
-
-    def _is_due(self) -> bool:
-        """A checkpoint follows a catch-up, then each time that as many lines came as there are rows."""
-        fresh = self.follower.applied_lines - self._written_lines
-        least = max(CHECKPOINT_LINES, self.feed.model.rows()) if self._written_lines else 1
-        return fresh >= least and not self._history.dirty
-
-    async def _write_history(self) -> bool:
-        try:
-            await self._history.flush()
-        except OSError as error:
-            log.warning("the history was not written: %s", error, extra={"action": "history_failed"})
-            return False
-        return True
-
-    async def _take_checkpoint(self) -> bool:
-        """Write and sync the model, then journal that it counts; the file before goes last."""
-        self._checkpoints += 1
-        name, dump = file_name(self.feed.epoch, self._checkpoints), dump_of(self.feed.model)
-        lines = self.follower.applied_lines
-        try:
-            await self.system.run_blocking(write_model, self._files, self._folder, name, dump)
-            await self.ref.ask_async(Checkpoint(file=name, cursors=dump.cursors), timeout_s=30)
-        except (OSError, UnderstudyError) as error:
-            log.warning("no checkpoint was taken: %s", error, extra={"action": "checkpoint_failed"})
-            return False
-        await self.system.run_blocking(remove_others, self._files, self._folder, name)
-        self._written_lines = lines
-        return True
+    def _overwritten(self, text: str) -> None:
+        """Somebody else has written to a file of ours."""
+        log.warning("%s", text, extra={"action": "file_overwritten"})
+        self._live.report(self.name, "FileOverwritten", text, self.clock.time())
 
 
 def feed_of(system: ActorSystem) -> Feed:

@@ -2,7 +2,7 @@
 
 `HOME/history/YYYY-MM-DD.jsonl`, days in the home's time zone. A file is a pure function of the messages
 of its day, put in place at once (old or new after a crash, never a mixture): writing it again gives
-the same bytes, and a rebuild the same files. Hand edits are overwritten, and that is logged.
+the same bytes, and a rebuild the same files. Hand edits are overwritten, and that is reported.
 
 Only the newest days are in memory. A message that comes for an older one (a clock that was put back) is
 added to what the file has.
@@ -11,7 +11,6 @@ added to what the file has.
 from __future__ import annotations
 
 import json
-import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from understudy.supervision.blocking import RunBlocking
     from understudy.supervision.files import Files
 
-log = logging.getLogger(__name__)
 DAYS_IN_MEMORY = 2
 _RECORD = {"id", "role", "text", "at", "in_reply_to", "task", "session"}
 
@@ -82,18 +80,24 @@ class History:
             rows[row.id] = row
             self._dirty[day] = None
 
-    async def flush(self) -> None:
+    async def flush(self) -> list[str]:
         """Write the days that have changed. Durable when it returns.
+
+        Returns:
+            the names of the files that somebody else had changed; they are overwritten.
 
         Raises:
             OSError: the day that failed, and those after it, are still to be written.
         """
+        overwritten: list[str] = []
         for day in list(self._dirty):
             rows = tuple(self._days[day].values())
-            await self._run_blocking(self._write, day, rows)
+            if await self._run_blocking(self._write, day, rows):
+                overwritten.append(f"{day}.jsonl")
             if len(rows) == len(self._days[day]):
                 self._dirty.pop(day, None)
         self._forget()
+        return overwritten
 
     def _forget(self) -> None:
         """Let days go that are written, but for the newest."""
@@ -102,8 +106,8 @@ class History:
                 del self._days[day]
                 self._partial = max(self._partial, day)
 
-    def _write(self, day: str, rows: tuple[MessageRow, ...]) -> None:
-        """On a worker thread."""
+    def _write(self, day: str, rows: tuple[MessageRow, ...]) -> bool:
+        """On a worker thread. Returns whether somebody else had changed the file."""
         lines = {row.id: row.model_dump_json(include=_RECORD).encode() + b"\n" for row in rows}
         path = self._folder / f"{day}.jsonl"
         self._files.make_folders(self._folder)
@@ -114,12 +118,9 @@ class History:
         if day <= self._partial:
             lines = {**_by_id(old), **lines}
         data = b"".join(lines.values())
-        if old == data:
-            return
-        if not data.startswith(old):
-            extra = {"action": "history_overwritten", "file": str(path)}
-            log.warning("%s was changed by somebody else and is written anew", path.name, extra=extra)
-        self._files.publish(path, data)
+        if old != data:
+            self._files.publish(path, data)
+        return not data.startswith(old)
 
 
 def _by_id(data: bytes) -> dict[str, bytes]:

@@ -42,8 +42,15 @@ class Live:
         """Publish the event if it is an incident."""
         incident = self._incident(event)
         if incident is not None:
-            self._feed.incidents.append(incident)
-            self._feed.publish([_change("incidents", incident.id, incident)])
+            self._publish(incident)
+
+    def report(self, actor: str, kind: str, text: str, at: float) -> None:
+        """Publish what the projection itself has found."""
+        self._publish(self._numbered_incident(actor, kind, text, at))
+
+    def _publish(self, incident: Incident) -> None:
+        self._feed.incidents.append(incident)
+        self._feed.publish([_change("incidents", incident.id, incident)])
 
     def remember(self, recent: Iterable[LifecycleEvent]) -> None:
         """Take in what happened before this start of the projection."""
@@ -52,15 +59,12 @@ class Live:
 
     def _incident(self, event: LifecycleEvent) -> Incident | None:
         text = incident_text(event)
-        if text is None:
-            return None
+        return None if text is None else self._numbered_incident(event.actor, event.kind, text, event.time)
+
+    def _numbered_incident(self, actor: str, kind: str, text: str, at: float) -> Incident:
         self._numbered += 1
         return Incident(
-            id=f"incident-{self._numbered}",
-            at=event.time,
-            actor=event.actor,
-            kind=event.kind,
-            text=text[:_TEXT_CHARACTERS],
+            id=f"incident-{self._numbered}", at=at, actor=actor, kind=kind, text=text[:_TEXT_CHARACTERS]
         )
 
 

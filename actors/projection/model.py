@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from understudy.actors.projection.table import BoundedTable, Table
 from understudy.protocols.read_model import (
+    EXCERPT_CHARACTERS,
     Change,
     Cursor,
     ManagerRow,
@@ -94,8 +95,14 @@ class ReadModel:
         self.messages.put(row, self.cursor("manager").seq)
 
     def put_output(self, task: str, output: Output) -> None:
-        """Keep a task's output, as long as all that are kept fit the budget; the oldest go first."""
-        self.put_packed_output(task, output.model_dump_json(exclude_defaults=True).encode())
+        """Keep a task's output, as long as all that are kept fit the budget; the oldest go first.
+
+        One that its row's excerpt has in full is not kept twice.
+        """
+        if _is_all(output.text[-EXCERPT_CHARACTERS:], output.total_bytes):
+            self._drop_output(task)
+        else:
+            self.put_packed_output(task, output.model_dump_json(exclude_defaults=True).encode())
 
     def put_packed_output(self, task: str, output: bytes) -> None:
         """The same, of an output that is packed."""
@@ -125,9 +132,17 @@ class ReadModel:
         row = self.tasks.get(task)
         if row is None:
             return None
-        packed = self.outputs.get(task)
-        output = None if packed is None else Output.model_validate_json(packed)
+        output = None
+        if (packed := self.outputs.get(task)) is not None:
+            output = Output.model_validate_json(packed)
+        elif row.output_bytes and _is_all(row.excerpt, row.output_bytes):
+            output = Output(text=row.excerpt, total_bytes=row.output_bytes)
         return TaskDetail.model_construct(**dict(row), output=output)
+
+
+def _is_all(excerpt: str, total_bytes: int) -> bool:
+    """Whether nothing was written but the excerpt. What was no text takes more bytes as text than it had."""
+    return len(excerpt.encode()) == total_bytes
 
 
 def _gone(table: TableName, ids: Iterable[str]) -> list[Change]:

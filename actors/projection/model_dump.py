@@ -15,6 +15,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
 from understudy.actors.projection.model import Kept, QueueName, ReadModel
 from understudy.actors.projection.table import BoundedTable, Packed, Table
@@ -117,12 +118,17 @@ def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
 
 def _load_rows(model: ReadModel, lines: Iterable[bytes]) -> None:
     places: dict[str, list[tuple[int, str]]] = {"tasks": [], "messages": [], "schedules": [], "skipped": []}
-    bounded: dict[str, BoundedTable[Any]] = {"tasks": model.tasks, "messages": model.messages}
+    over: dict[str, dict[str, Packed]] = {"tasks": {}, "messages": {}}
     types = {"tasks": TaskRow, "messages": MessageRow, "schedules": ScheduleRow, "skipped": SkippedFirings}
-    tables: dict[str, Table[Any]] = {**bounded, "schedules": model.schedules, "skipped": model.skipped}
+    tables: dict[str, Table[Any]] = {
+        "tasks": model.tasks,
+        "messages": model.messages,
+        "schedules": model.schedules,
+        "skipped": model.skipped,
+    }
     for line in lines:
         start, _, row = line.partition(b'",{')  # a string in JSON has no bare quote
-        name, place, seq, tag, row_id = json.loads(start + b'"]')
+        name, place, seq, tag, row_id = from_json(start + b'"]')
         data = b"{" + row[:-2]
         if name == "outputs":
             model.put_packed_output(row_id, data)
@@ -131,7 +137,9 @@ def _load_rows(model: ReadModel, lines: Iterable[bytes]) -> None:
         if seq is None:
             tables[name].put(types[name].model_validate_json(data))
         else:
-            bounded[name].put_packed(row_id, Packed(tag, seq, data))
+            over[name][row_id] = Packed(tag, seq, data)
+    model.tasks.fill(over["tasks"])
+    model.messages.fill(over["messages"])
     for name, found in places.items():
         tables[name].reorder([row_id for _, row_id in sorted(found)])
 

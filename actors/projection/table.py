@@ -207,6 +207,8 @@ class BoundedTable(Table[RowT]):
 
     def put_packed(self, row_id: str, packed: Packed) -> None:
         """Add a row that is over, or replace the one of its id, and let the oldest go."""
+        if (old := self._over.get(row_id)) is not None:
+            packed = packed._replace(seq=old.seq)  # it keeps its place among those that are over
         self._uncount(row_id)
         self._take_place(row_id)
         self._rows.pop(row_id, None)
@@ -215,6 +217,12 @@ class BoundedTable(Table[RowT]):
         self.counts[packed.tag] += 1
         while len(self._over) > self._kept or (self._bytes > self._kept_bytes and self._over):
             self._evict(next(iter(self._over)))
+
+    def fill(self, over: dict[str, Packed]) -> None:
+        """Begin with these rows, which are over and within the bounds; `reorder` then says their places."""
+        self._over = over
+        self._bytes = sum(len(packed.data) for packed in over.values())
+        self.counts.update(packed.tag for packed in over.values())
 
     def remove(self, row_id: str) -> None:
         """Take the row away, if there is one."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tests.journal_kit import as_filed, conversation, pool, write_journal
 from understudy.actors.projection import ProjectionActor, feed_of, wait_until_shown
-from understudy.actors.projection import actor as projections
+from understudy.actors.projection import keeper as keepers
 from understudy.actors.projection.actor import Unavailable
 from understudy.protocols import Message
 from understudy.protocols.conversation import ConversationMessage, InputReceived, RunSucceeded
@@ -105,8 +105,8 @@ async def next_lines(system: ActorSystem) -> None:
 
 def write_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints after each line, hundred times a second."""
-    monkeypatch.setattr(projections, "WRITE_PAUSE_S", 0.01)
-    monkeypatch.setattr(projections, "CHECKPOINT_LINES", 1)
+    monkeypatch.setattr(keepers, "WRITE_PAUSE_S", 0.01)
+    monkeypatch.setattr(keepers, "CHECKPOINT_LINES", 1)
 
 
 async def say(system: ActorSystem, text: str) -> str:
