@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -74,9 +75,11 @@ class EventStream(Response):
         while not self._feed.closed:
             try:
                 changes = self._feed.since(epoch, offset)
-            except Lagged:
+            except Lagged as lag:
                 if epoch == self._feed.epoch and self._at is None:
-                    await _send(send, b"event: lagged\ndata: {}\n\n")
+                    await _send(
+                        send, b"event: lagged\ndata: %b\n\n" % json.dumps({"reason": str(lag)}).encode()
+                    )
                     return
                 epoch, offset = await self._send_snapshot(send)
                 self._at = None

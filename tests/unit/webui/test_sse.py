@@ -123,6 +123,7 @@ async def test_a_slow_client_is_dropped_with_a_marker_and_comes_back_without_a_g
     slow.gate.set()
     await trio.testing.wait_all_tasks_blocked()
     assert slow.events()[-1].event == "lagged"
+    assert "expected an event id from 7-35 on" in json.loads(slow.events()[-1].data)["reason"]
     assert slow.ended
     again = await streaming(nursery, feed, slow.events()[-2].id)
     assert [(event.event, event.id) for event in again.events()] == [("snapshot", "7-45")]
