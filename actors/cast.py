@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from understudy.actors.cron.times import find_zone, machine_zone
 from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import SinkConfig
+from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model import Kept
+from understudy.actors.projection.model_file import checkpoint_cursors
 from understudy.actors.registry import CAST, Role
 from understudy.actors.workers.config import PoolConfig
 from understudy.protocols.errors import Refused
@@ -138,6 +140,9 @@ async def start_cast(
         Escalated: an actor failed at its start again and again.
         NameTaken: the system has an actor of one of these names.
     """
+    if (home := system.home) is not None:
+        for cursor in await system.run_blocking(checkpoint_cursors, home.files, home.state / FOLDER):
+            system.prove(cursor.journal, cursor.incarnation, cursor.seq)
     arguments = (config or CastConfig()).arguments()
     arguments["manager"]["engines"] = tuple(engines)
     arguments["workers"]["executors"] = dict(executors or {})

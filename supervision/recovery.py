@@ -66,7 +66,7 @@ async def _read(
     replay = _Replay(cell)
     slice_s = cell.scheduler.slice_s
     pause_at = time.perf_counter() + slice_s
-    for part in cell.journal.replay(starting=starting, unfit=unfit):
+    for part in cell.journal.replay(starting=starting, proven=_proven(cell), unfit=unfit):
         if isinstance(part, Snapshot):
             if (misfit := replay.restore(part)) is not None:
                 return misfit
@@ -77,6 +77,12 @@ async def _read(
             pause_at = time.perf_counter() + slice_s
     replay.finish()
     return None
+
+
+def _proven(cell: JournaledCell) -> int:
+    """The seq that readers know to be durable; 0 when they have read other numbers (rule D4)."""
+    incarnation, seq = cell.system.proven.get(cell.name, (0, 0))
+    return seq if seq and incarnation == cell.journal.stored_incarnation() else 0
 
 
 class _Misfit(NamedTuple):
@@ -158,7 +164,7 @@ class _Replay:
         cell.outbox, cell.last_of, cell.keys = outbox, self._last_of, self._keys
         cell.seq = cell.watermark = journal.watermark
         cell.bytes_since_snapshot = self._bytes
-        if cell.seq != self._seq and self._seq:
+        if self._seq > cell.seq:  # it may be less: a repair has given up the last lines
             msg = f"{cell}: expected to have replayed up to seq {cell.seq}, got {self._seq}"
             raise RuntimeError(msg)
 

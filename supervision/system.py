@@ -82,6 +82,7 @@ class ActorSystem:
     Attributes:
         home: the home's paths, None without one.
         owned: the home as this process holds it, while the block runs.
+        proven: what readers know of journals, by name: incarnation and seq (see `prove`).
         run_blocking: `await system.run_blocking(function, *arguments)` makes a blocking call without
             holding up the loop: in a thread, or inline at once. See `RunBlocking`.
 
@@ -123,6 +124,7 @@ class ActorSystem:
         self._journal_names: set[str] = set()
         self._journal_watchers: list[JournalWatcher] = []
         self._journal_holds: list[JournalHold] = []
+        self.proven: dict[str, tuple[int, int]] = {}
         self._processes: Processes | None = None
 
     # -- the block
@@ -403,6 +405,14 @@ class ActorSystem:
         """
         self._journal_holds.append(hold)
         return lambda: self._journal_holds.remove(hold)
+
+    def prove(self, name: str, incarnation: int, seq: int) -> None:
+        """Say that a reader has read the journal `name` up to `seq`, of that incarnation of it (rule J4).
+
+        So these lines were durable: an actor whose file has lost some of them is blocked when it starts,
+        instead of taking the end of the file for what a crash has left of an append.
+        """
+        self.proven[name] = (incarnation, seq)
 
     def journal_held(self, name: str) -> int | None:
         """The last seq of the journal that everybody who holds it has read; None when nobody does."""

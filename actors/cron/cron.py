@@ -68,6 +68,7 @@ class Schedule(BaseModel):
     firings: int = 0
     missed: int = 0
     last_missed: Missed | None = None
+    created_at: float = 0.0
 
 
 class CronState(BaseModel):
@@ -179,7 +180,11 @@ class CronActor(PersistentActor[CronState]):
 
     def schedule_added(self, event: ScheduleAdded) -> None:
         self.state.schedules[event.id] = Schedule(
-            id=event.id, spec=event.spec, timezone=event.timezone, next_at=event.next_at
+            id=event.id,
+            spec=event.spec,
+            timezone=event.timezone,
+            next_at=event.next_at,
+            created_at=self.turn_time,
         )
         self.state.next_schedule = max(self.state.next_schedule, number_of(event.id) + 1)
         self.state.reserved.pop(event.id, None)

@@ -244,7 +244,7 @@ class ManagerActor(PersistentActor[ManagerState]):
         state, one = self.state, event.input
         state.next_input += 1
         state.come(one)
-        state.inputs[one.id] = OpenInput(session=one.session)
+        state.inputs[one.id] = OpenInput(session=one.session, text=one.text, at=self.turn_time)
         self._say(one.id, "user", one.text, one.session)
 
     def task_done_received(self, event: TaskDoneReceived) -> None:

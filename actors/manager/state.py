@@ -48,6 +48,8 @@ class OpenInput(BaseModel):
 
     session: str
     tasks: tuple[str, ...] = ()
+    text: str = ""
+    at: float = 0.0
 
 
 class Queue(BaseModel):

@@ -17,7 +17,7 @@ from understudy.actors.projection.live import Live
 from understudy.actors.projection.live_rows import LIVE_PAUSE_S
 from understudy.actors.projection.model import Kept
 from understudy.protocols.errors import NotPersistent, UnderstudyError
-from understudy.protocols.lifecycle import ActorStarted
+from understudy.protocols.lifecycle import ActorStarted, JournalTrimmed
 from understudy.protocols.read_model import Checkpoint, CheckpointTaken, Cursor, MessageRow
 from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.turns import PersistentCell
@@ -97,7 +97,20 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             self._build_anew,
             self._applied,
             run_blocking,
+            self._state_at,
         )
+
+    async def _state_at(self, journal: str, seq: int) -> BaseModel:
+        """What stands in for the lines up to `seq`, which are gone; so are the history's messages in them."""
+        if journal == "manager":
+            self._keeper.history.add_to_files()
+        return await self.system.state_at(journal, seq)
+
+    def _read_for_good(self, journal: str) -> int | None:
+        """How far a checkpoint has the journal: lines behind that must stay, or a restart would lack them."""
+        if journal == self.name:
+            return None
+        return next((cursor.seq for cursor in self.state.cursors if cursor.journal == journal), 0)
 
     def _new_epoch(self, last: int) -> int:
         """Later than all before, also those of files that were deleted: the time says so (rule P2)."""
@@ -150,6 +163,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         self._live.remember(self.system.lifecycle.recent)
         stack.callback(self.system.subscribe_journals(self.follower.lines_are_durable))
         stack.callback(self.system.lifecycle.subscribe(self._happened))
+        stack.callback(self.system.hold_journals(self._read_for_good))
         self.feed.refresh = self._refresh
         return stack
 
@@ -166,6 +180,8 @@ class ProjectionActor(PersistentActor[ProjectionState]):
     def _happened(self, event: LifecycleEvent) -> None:
         if isinstance(event, ActorStarted):
             self._look_at(event.actor)
+        elif isinstance(event, JournalTrimmed):
+            self.follower.journal_was_trimmed(event.actor)
         self._live.happened(event)
 
     def _refresh(self) -> None:

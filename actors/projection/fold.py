@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.actors.projection import fold_conversation, fold_schedules, fold_tasks
+from understudy.protocols.errors import NewerVersion, RecordNotUnderstood
 from understudy.protocols.read_model import Change, Cursor
+from understudy.protocols.upcasting import by_name, upcast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from understudy.protocols import Event
 
     Fold = Callable[[ReadModel, Event, float], list[Change]]
+    Seed = Callable[[ReadModel, Any], list[Change]]
 
 
 class Folded(NamedTuple):
@@ -32,7 +35,7 @@ class _Entry(BaseModel):
 
     type: str
     v: int
-    data: dict[str, object]
+    data: dict[str, Any]
 
 
 class _Line(BaseModel):
@@ -46,13 +49,29 @@ class _Line(BaseModel):
 
 
 _FOLDS: Final[dict[str, tuple[dict[str, type[Event]], Fold]]] = {
-    name: ({event.kind: event for event in events}, fold)
+    name: (by_name(events), fold)
     for name, events, fold in (
         ("workers", fold_tasks.EVENTS, fold_tasks.fold_task),
         ("manager", fold_conversation.EVENTS, fold_conversation.fold_conversation),
         ("cron", fold_schedules.EVENTS, fold_schedules.fold_schedule),
     )
 }
+
+
+_SEEDS: Final[dict[str, Seed]] = {
+    "workers": fold_tasks.seed_tasks,
+    "manager": fold_conversation.seed_conversation,
+    "cron": fold_schedules.seed_schedules,
+}
+
+
+def seed(model: ReadModel, cursor: Cursor, state: BaseModel) -> list[Change]:
+    """Begin a journal whose first lines are gone with its actor's state as of `cursor`.
+
+    The rows are those of what is not over; what was is not in the state.
+    """
+    model.cursors[cursor.journal] = cursor
+    return _SEEDS[cursor.journal](model, state)
 
 
 def is_folded(journal: str) -> bool:
@@ -76,16 +95,8 @@ def fold_line(model: ReadModel, cursor: Cursor, line: bytes) -> Folded:
         for entry in parsed.events:
             if (kind := kinds.get(entry.type)) is None:
                 continue
-            if entry.v > kind.version:
-                return Folded(changes, _newer(cursor, entry, kind))
-            changes += fold(model, kind.model_validate(entry.data), parsed.ts / 1e6)
-    except ValidationError as error:
+            data = upcast(kind, entry.v, entry.data)
+            changes += fold(model, kind.model_validate(data), parsed.ts / 1e6)
+    except (ValidationError, NewerVersion, RecordNotUnderstood) as error:
         return Folded(changes, f"{cursor.journal}, seq {cursor.seq}: {error}")
     return Folded(changes + model.take_evicted(), None)
-
-
-def _newer(cursor: Cursor, entry: _Entry, kind: type[Event]) -> str:
-    return (
-        f"{cursor.journal}, seq {cursor.seq}: expected {entry.type} of version {kind.version} at most, "
-        f"got {entry.v}: a newer program wrote it"
-    )

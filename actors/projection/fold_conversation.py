@@ -21,6 +21,7 @@ from understudy.protocols.conversation import (
 from understudy.protocols.read_model import Change, MessageRow
 
 if TYPE_CHECKING:
+    from understudy.actors.manager.state import ManagerState
     from understudy.actors.projection.model import QueueName, ReadModel
     from understudy.protocols import Event
 
@@ -69,6 +70,33 @@ def fold_conversation(model: ReadModel, event: Event, at: float) -> list[Change]
         case _:
             pass
     return changes
+
+
+def seed_conversation(model: ReadModel, state: ManagerState) -> list[Change]:
+    """The rows of the inputs that wait for their reply, and the manager's."""
+    changes = [
+        _put(model, MessageRow(id=name, role="user", text=one.text, at=one.at, session=one.session))
+        for name, one in state.inputs.items()
+    ]
+    for wake in state.wakes.values():
+        model.manager_wakes[wake.id] = "results" if wake.wake == "task_done" else "inputs"
+    run, sessions = state.run, state.sessions
+    begun: dict[str, object] = {}
+    if run is not None:
+        begun = {"run": run.id, "attempt": run.attempt, "retry_at": run.retry_at, "error": run.error or None}
+    return changes + _manager(
+        model,
+        **begun,
+        engine=state.answering if run is None else run.engine,
+        waiting=len(state.wakes),
+        answering=state.answering,
+        session_id=None if state.answering is None else sessions.get(state.answering),
+        sessions=tuple(sorted(sessions.items())),
+        inputs_cursor=state.inputs_queue.cursor,
+        inputs_total=state.inputs_queue.total,
+        results_cursor=state.results_queue.cursor,
+        results_total=state.results_queue.total,
+    )
 
 
 def _said(model: ReadModel, messages: tuple[ConversationMessage, ...], at: float) -> list[Change]:

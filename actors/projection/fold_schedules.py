@@ -16,6 +16,7 @@ from understudy.protocols.schedules import (
 )
 
 if TYPE_CHECKING:
+    from understudy.actors.cron.cron import CronState
     from understudy.actors.projection.model import ReadModel
     from understudy.protocols import Event
     from understudy.protocols.tasks import FiringSkipped
@@ -84,6 +85,24 @@ def detail_of(model: ReadModel, row: ScheduleRow, runs: int) -> ScheduleDetail:
     if row.next_at is not None:
         following = times.next_runs(row.cron, times.find_zone(row.timezone), row.next_at, runs)
     return ScheduleDetail.model_construct(**dict(row), next_runs=following, skipped=model.skipped.get(row.id))
+
+
+def seed_schedules(model: ReadModel, state: CronState) -> list[Change]:
+    """The rows of the schedules that there are."""
+    changes: list[Change] = []
+    for one in state.schedules.values():
+        first_at = one.next_at if one.next_at is not None else one.last_nominal_at
+        event = ScheduleAdded(id=one.id, spec=one.spec, timezone=one.timezone, next_at=first_at or 0.0)
+        update: dict[str, object] = {
+            "status": one.status,
+            "next_at": one.next_at,
+            "last_at": one.last_nominal_at,
+            "firings": one.firings,
+            "missed": one.missed,
+            "last_missed": one.last_missed,
+        }
+        changes += _put(model, _added(event, one.created_at).model_copy(update=update))
+    return changes
 
 
 def _added(event: ScheduleAdded, at: float) -> ScheduleRow:

@@ -19,6 +19,7 @@ from understudy.protocols.tasks import (
 
 if TYPE_CHECKING:
     from understudy.actors.projection.model import ReadModel
+    from understudy.actors.workers.state import ActiveTask, PoolState
     from understudy.protocols import Event
 
 EVENTS: tuple[type[Event], ...] = (
@@ -48,6 +49,27 @@ def fold_task(model: ReadModel, event: Event, at: float) -> list[Change]:
     if isinstance(event, TaskRetried | TaskFinished) and event.output.total_bytes:
         model.put_output(old.id, event.output)
     return _put(model, old.model_copy(update=update)) if update else []
+
+
+def seed_tasks(model: ReadModel, state: PoolState) -> list[Change]:
+    """The rows of the tasks that are not over, as far as the pool's state tells."""
+    return [change for task in state.active.values() for change in _put(model, _as_seeded(task))]
+
+
+def _as_seeded(task: ActiveTask) -> TaskRow:
+    row = _created(TaskCreated(id=task.id, spec=task.spec, due_at=task.due_at), task.created_at)
+    update: dict[str, object] = {
+        "status": task.status,
+        "attempts": task.attempts,
+        "started_at": task.started_at,
+    }
+    if task.status == "running":
+        update["why"] = ""
+    elif task.attempts:
+        update |= {"why": "waits for its next attempt", "retry_at": task.due_at}
+    if task.cancel is not None:
+        update |= {"canceling": True, "why": task.cancel.reason, "source": task.cancel.source}
+    return row.model_copy(update=update)
 
 
 def _update(event: Event, at: float) -> dict[str, object]:

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from understudy.actors.projection.fold import Folded, fold_line
-from understudy.actors.projection.journal_lines import chunks_after, incarnation_of
+from understudy.actors.projection.fold import Folded, fold_line, is_folded, seed
+from understudy.actors.projection.journal_lines import begins_after, chunks_after, incarnation_of
 from understudy.actors.projection.model import ReadModel
-from understudy.protocols.errors import JournalDamaged
+from understudy.protocols.errors import UnderstudyError
 from understudy.protocols.read_model import Cursor
 from understudy.supervision.blocking import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from pydantic import BaseModel
 
     from understudy.actors.projection.feed import Feed
     from understudy.supervision.blocking import RunBlocking
@@ -48,6 +50,7 @@ class Follower:
         new_epoch: makes the epoch of a model that is built anew.
         applied: called with the changes of each line, after the feed has them.
         run_blocking: how the reading is kept off the loop.
+        state_at: the state of a journal's actor as of a seq, for a journal whose first lines were removed.
     """
 
     def __init__(
@@ -59,7 +62,9 @@ class Follower:
         new_epoch: Callable[[], int],
         applied: Callable[[Folded], None] = lambda _: None,
         run_blocking: RunBlocking = in_thread,
+        state_at: Callable[[str, int], Awaitable[BaseModel]] | None = None,
     ) -> None:
+        self._state_at = state_at
         self._run_blocking = run_blocking
         self.durable: dict[str, int] = {}
         self.applied_lines = 0
@@ -99,6 +104,12 @@ class Follower:
         self._check.add(journal)
         self._unreadable.discard(journal)
         self._wake()
+
+    def journal_was_trimmed(self, journal: str) -> None:
+        """Its oldest lines were removed: what they alone say goes from the model too."""
+        if journal in self.durable:
+            self._check.add(journal)
+            self._wake()
 
     def _wake(self) -> None:
         self._something.set()
@@ -152,7 +163,7 @@ class Follower:
             upto = self.durable[journal]
             if cursor.seq < upto:
                 await self._read(journal, cursor.seq, upto)
-        except (JournalDamaged, OSError) as error:
+        except (UnderstudyError, OSError) as error:
             self._unreadable.add(journal)
             extra = {"action": "journal_not_followed", "journal": journal}
             log.exception("the read model does not follow %s: %s", journal, error, extra=extra)  # noqa: TRY401 - the traceback may be cut off
@@ -161,12 +172,13 @@ class Follower:
         """See whether the cursor still means what it did; build anew where it does not (rule D4)."""
         if journal not in self._check:
             return
-        folder = self._folder / journal
+        folder, durable = self._folder / journal, self.durable[journal]
         incarnation = await self._run_blocking(incarnation_of, self._files, folder)
+        base = await self._run_blocking(begins_after, self._files, folder, durable)
         self._check.discard(journal)
         self._incarnations[journal] = incarnation
         cursor = self._feed.model.cursors.get(journal)
-        if cursor and (cursor.incarnation != incarnation or cursor.seq > self.durable[journal]):
+        if cursor and (cursor.incarnation != incarnation or not base <= cursor.seq <= self.durable[journal]):
             extra = {"action": "read_model_rebuilt", "journal": journal}
             log.warning(
                 "%s has other numbers than were read: the read model is built anew", journal, extra=extra
@@ -174,6 +186,19 @@ class Follower:
             self._check.update(self.durable)
             self._check.discard(journal)
             self._feed.start_anew(self._new_epoch(), ReadModel(self._feed.model.kept))
+        if base:
+            await self._begin_after(journal, base)
+
+    async def _begin_after(self, journal: str, base: int) -> None:
+        """Have the model be what the state as of `base` and the lines behind it make (rule P1)."""
+        model = self._feed.model
+        self._feed.publish(model.forget(journal, base))
+        if model.cursor(journal).seq < base:
+            cursor = Cursor(journal=journal, incarnation=self._incarnations[journal], seq=base)
+            if self._state_at is None or not is_folded(journal):
+                model.cursors[journal] = cursor
+            else:
+                self._feed.publish(seed(model, cursor, await self._state_at(journal, base)))
 
     async def _read(self, journal: str, after: int, upto: int) -> None:
         chunks = chunks_after(self._files, self._folder / journal, after, upto)

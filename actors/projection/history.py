@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from understudy.supervision.files import Files
 
 DAYS_IN_MEMORY = 2
+_FOR_EVER = "9999-12-31"
 _RECORD = {"id", "role", "text", "at", "in_reply_to", "task", "session"}
 
 
@@ -71,6 +72,10 @@ class History:
         there = set(self._files.listdir(self._folder))
         self._dirty = {day: None for day in self._days if f"{day}.jsonl" not in there}
         self._forget()
+
+    def add_to_files(self) -> None:
+        """From now on, what comes is added to what the files have: the memory has not seen all of it."""
+        self._partial = _FOR_EVER
 
     def add(self, row: MessageRow) -> None:
         """Take in a message; one that is there already changes nothing."""

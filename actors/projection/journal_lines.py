@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from understudy.supervision.journal.scan import SegmentReader
 from understudy.supervision.journal.segments import list_segments, read_about, resolve
+from understudy.supervision.time_travel import kept_seqs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,15 @@ def incarnation_of(files: Files, folder: Path) -> int:
         JournalDamaged, OSError.
     """
     return read_about(files, folder).incarnation
+
+
+def begins_after(files: Files, folder: Path, durable: int) -> int:
+    """The seq as of which a state stands in for the lines that retention has removed; 0 when none is. Blocks.
+
+    Raises:
+        JournalDamaged, OSError.
+    """
+    return kept_seqs(files, folder, durable).first
 
 
 def chunks_after(files: Files, folder: Path, after: int, upto: int) -> Iterator[Chunk]:

@@ -116,6 +116,14 @@ class ReadModel:
         if (old := self.outputs.pop(task, None)) is not None:
             self._output_bytes -= len(old)
 
+    def forget(self, journal: str, seq: int) -> list[Change]:
+        """Let the rows go that were over with the line `seq` of `journal`: the journal begins behind it."""
+        if journal == "workers":
+            self.tasks.evict_before(seq + 1)
+        elif journal == "manager":
+            self.messages.evict_before(seq + 1)
+        return self.take_evicted()
+
     def take_evicted(self) -> list[Change]:
         """The rows that went to make room since this was called last."""
         if not (self.tasks.evicted or self.messages.evicted):

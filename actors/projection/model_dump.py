@@ -1,6 +1,6 @@
 """The read model as lines of a file: what it holds at one moment, and the way back.
 
-    {"format":4,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…]}
+    {"format":4,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…],"crc":"…"}
     ["tasks",0,17,"succeeded","task-1",{"id":"task-1","title":…}]
 
 After the head a line for each row: its table, its place among the table's rows (the order in which they
@@ -27,11 +27,12 @@ from understudy.protocols.read_model import (
     SkippedFirings,
     TaskRow,
 )
+from understudy.supervision.journal.line import TAIL_BYTES, is_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-FORMAT = 5
+FORMAT = 6
 """Another one is built anew: it changes when a fold or a row does."""
 
 
@@ -68,7 +69,7 @@ class ModelDump(NamedTuple):
 
     def lines(self) -> Iterator[bytes]:
         """The file's lines; the same model gives the same bytes."""
-        yield self.head.model_dump_json().encode() + b"\n"
+        yield seal(self.head.model_dump_json().encode()[:-1])
         for table in self.tables:
             yield from _table_lines(table)
         for task, output in self.outputs:
@@ -105,7 +106,7 @@ def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
     found = json.loads(first).get("format")
     if found != FORMAT:
         raise ValueError(f"expected format {FORMAT}, got {found}")
-    head = _Head.model_validate_json(first)
+    head = _head_of(first)
     if head.kept != kept:
         raise ValueError(f"expected a model that keeps {kept}, got {head.kept}")
     model = ReadModel(kept)
@@ -114,6 +115,20 @@ def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
     model.manager_wakes = dict(head.manager_wakes)
     _load_rows(model, rest)
     return model
+
+
+def cursors_of(first: bytes) -> tuple[Cursor, ...]:
+    """The cursors in a file's first line, which proves itself; none where that is not of this format."""
+    try:
+        return _head_of(first).cursors
+    except ValueError:
+        return ()
+
+
+def _head_of(first: bytes) -> _Head:
+    if not is_sealed(first):
+        raise ValueError("the head's checksum is wrong")
+    return _Head.model_validate_json(first[:-TAIL_BYTES] + b"}")
 
 
 def _load_rows(model: ReadModel, lines: Iterable[bytes]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pydantic import ValidationError
 
-from understudy.actors.projection.model_dump import ModelDump, load
+from understudy.actors.projection.model_dump import ModelDump, cursors_of, load
 from understudy.supervision.files import READ, REPLACE
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from understudy.actors.projection.model import Kept, ReadModel
+    from understudy.protocols.read_model import Cursor
     from understudy.supervision.files import Files
 
 log = logging.getLogger(__name__)
 _PREFIX = "model-"
+_NAME = re.compile(r"model-[0-9]+-[0-9]+\.jsonl")
 _PART_BYTES = 1 << 20
 _END = b'{"crc":"%08x"}\n'
 
@@ -56,6 +59,21 @@ def read_model(files: Files, folder: Path, name: str, kept: Kept) -> ReadModel |
         extra = {"action": "model_rebuilt", "file": name}
         log.warning("%s can't be used, the read model is built anew: %s", name, error, extra=extra)
         return None
+
+
+def checkpoint_cursors(files: Files, folder: Path) -> tuple[Cursor, ...]:
+    """How far the newest file in `folder` has each journal: lines up to there were durable. Blocks.
+
+    Also when no checkpoint names the file, since only what is durable is folded. None where there is no file.
+    """
+    names = [name for name in files.listdir(folder) if _NAME.fullmatch(name)]
+    if not names:
+        return ()
+    newest = max(names, key=lambda name: tuple(map(int, re.findall(r"[0-9]+", name))))
+    try:
+        return cursors_of(next(_lines(files, folder / newest), b""))
+    except (OSError, ValueError):
+        return ()
 
 
 def file_name(epoch: int, number: int) -> str:

@@ -178,6 +178,7 @@ class BoundedTable(Table[RowT]):
         self._kept_bytes = kept_bytes
         self._over: dict[str, Packed] = {}
         self._bytes = 0
+        self._floor = 0
 
     @property
     def active(self) -> dict[str, RowT]:
@@ -215,8 +216,7 @@ class BoundedTable(Table[RowT]):
         self._over[row_id] = packed
         self._bytes += len(packed.data)
         self.counts[packed.tag] += 1
-        while len(self._over) > self._kept or (self._bytes > self._kept_bytes and self._over):
-            self._evict(next(iter(self._over)))
+        self._make_room()
 
     def fill(self, over: dict[str, Packed]) -> None:
         """Begin with these rows, which are over and within the bounds; `reorder` then says their places."""
@@ -231,16 +231,18 @@ class BoundedTable(Table[RowT]):
         super().remove(row_id)
 
     def evict_before(self, seq: int) -> None:
-        """Let those go that were over before the line `seq`: their lines are gone."""
-        while self._over:
-            name, packed = next(iter(self._over.items()))
-            if packed.seq >= seq:
-                return
-            self._evict(name)
+        """Let those go, now and later, that were over before the line `seq`: a rebuild does not have them."""
+        self._floor = seq
+        self._make_room()
 
-    def _evict(self, row_id: str) -> None:
-        self.remove(row_id)
-        self.evicted.append(row_id)
+    def _make_room(self) -> None:
+        while self._over:
+            oldest, packed = next(iter(self._over.items()))
+            fits = len(self._over) <= self._kept and self._bytes <= self._kept_bytes
+            if fits and packed.seq >= self._floor:
+                return
+            self.remove(oldest)
+            self.evicted.append(oldest)
 
     def _tag(self, row_id: str) -> str:
         packed = self._over.get(row_id)

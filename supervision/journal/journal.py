@@ -12,7 +12,7 @@ from understudy.protocols.errors import JournalDamaged
 from understudy.supervision.journal.output import Output
 from understudy.supervision.journal.replay import Replay, TornTail, write_again
 from understudy.supervision.journal.retention import prune_snapshots, trim
-from understudy.supervision.journal.segments import journal_names
+from understudy.supervision.journal.segments import journal_names, list_segments, read_about
 from understudy.supervision.journal.snapshots import Snapshot, write_snapshot
 from understudy.supervision.journal.writer import InlineWriter, Writer
 
@@ -164,6 +164,16 @@ class Journal:
             if self._settled is None:
                 self._settled = trio.Event()
             await self._settled.wait()
+
+    def stored_incarnation(self) -> int | None:
+        """The incarnation of the numbers in the folder; None when it has no lines, as a new one. Blocks.
+
+        Raises:
+            JournalDamaged, OSError.
+        """
+        if not list_segments(self._files, self.folder):
+            return None
+        return read_about(self._files, self.folder).incarnation
 
     def replay(
         self, *, starting: bool, proven: int = 0, unfit: Mapping[Path, UnderstudyError] | None = None

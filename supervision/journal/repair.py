@@ -42,6 +42,7 @@ from understudy.supervision.journal.verify import (
     check_snapshots,
     damage_of,
     edge_damage,
+    proven_damage,
 )
 
 if TYPE_CHECKING:
@@ -97,8 +98,13 @@ class _Sorted:
     bad: list[Bad] = field(default_factory=list[Bad])
 
 
-def repair_journal(files: Files, folder: Path) -> RepairReport:
+def repair_journal(files: Files, folder: Path, proven: tuple[int, int] = (0, 0)) -> RepairReport:
     """Repair the journal in `folder`, durable when it returns. The caller owns the home.
+
+    Args:
+        files: how it is read and written.
+        folder: the journal's.
+        proven: as for `verify_journal`; lines that are missing up to there become a gap.
 
     Raises:
         OSError: the disk; the journal is as damaged as before, run it again.
@@ -112,7 +118,9 @@ def repair_journal(files: Files, folder: Path) -> RepairReport:
     damage += [damage_of(some.part.segment.path, bad) for some in found for bad in some.bad]
     last_seq = max((run.end_seq - 1 for some in found for run in some.runs), default=0)
     damage += edge_damage(folder, parts, about, snapshots, last_seq)
-    gaps = _gaps(found, max(snapshots, default=0))
+    lost = proven_damage(parts, about, last_seq, proven)
+    damage += lost
+    gaps = _gaps(found, max([0, *snapshots, *(proven[1] for _ in lost)]))
     lines = sum(run.count for some in found for run in some.runs)
     kept = _set_aside(files, folder, found, bad_snapshots)
     if damage or gaps != about.gaps:

@@ -77,16 +77,22 @@ class JournalReport(BaseModel):
         return not self.damage
 
 
-def verify_journal(files: Files, folder: Path) -> JournalReport:
+def verify_journal(files: Files, folder: Path, proven: tuple[int, int] = (0, 0)) -> JournalReport:
     """Look at every line and snapshot of the journal in `folder`. Takes no lock, changes nothing.
+
+    Args:
+        files: how it is read.
+        folder: the journal's.
+        proven: up to which seq of which incarnation a reader has read it (incarnation, seq): lines that
+            were there, and are damage when they are missing.
 
     Raises:
         OSError: a file can't be read.
     """
-    return unless_trimmed(files, folder, partial(_verify_journal, files, folder))
+    return unless_trimmed(files, folder, partial(_verify_journal, files, folder, proven))
 
 
-def _verify_journal(files: Files, folder: Path) -> JournalReport:
+def _verify_journal(files: Files, folder: Path, proven: tuple[int, int]) -> JournalReport:
     about, damage = about_or_damage(files, folder)
     parts = resolve(list_segments(files, folder), about.gaps)
     snapshots, bad_snapshots = check_snapshots(files, folder)
@@ -101,6 +107,7 @@ def _verify_journal(files: Files, folder: Path) -> JournalReport:
             else:
                 unfinished = len(item.data)
     damage += edge_damage(folder, parts, about, snapshots, last_seq)
+    damage += proven_damage(parts, about, last_seq, proven)
     return JournalReport(
         name=folder.name,
         incarnation=about.incarnation,
@@ -170,6 +177,18 @@ def edge_damage(
         reason = f"expected lines up to seq {snapshots[0]}, of which there is a snapshot, got up to seq {end}"
         damage.append(Damage(file=str(path), line=1, offset=0, reason=reason))
     return damage
+
+
+def proven_damage(parts: list[Part], about: About, last_seq: int, proven: tuple[int, int]) -> list[Damage]:
+    """Lines that are missing at the end, and that a reader has read (rule J4)."""
+    incarnation, seq = proven
+    if not parts or incarnation != about.incarnation:
+        return []
+    end = max(last_seq, parts[-1].segment.first_seq - 1)
+    if seq <= end:
+        return []
+    reason = f"expected lines up to seq {seq}, which a reader has read, got up to seq {end}"
+    return [Damage(file=str(parts[-1].segment.path), line=1, offset=0, reason=reason)]
 
 
 def damage_of(path: Path, bad: Bad) -> Damage:

@@ -20,7 +20,7 @@ from understudy.cli.output import console, print_json, styled, table, when
 from understudy.cli.server import require_home
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.supervision.home import Home
-from understudy.supervision.journal import Damage, JournalReport, RepairReport, repair_journal
+from understudy.supervision.journal import Damage, JournalReport, RepairReport
 
 app = App(name="journal", help="The journals: every actor's truth, read from the files.")
 
@@ -160,7 +160,7 @@ def repair(journal: JournalName | None = None, /, *, common: Common = COMMON) ->
     home = require_home(home_path(common))
     chosen = _chosen(home, journal)
     with home.own():
-        reports = [repair_journal(home.files, home.journals / name) for name in chosen]
+        reports = [records.repair(home, name) for name in chosen]
     if common.json:
         print_json(RepairAnswer(home=str(home.path), journals=reports))
     else:

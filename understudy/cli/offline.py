@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from understudy.actors.projection.fold import fold_line, is_folded
+from understudy.actors.projection.fold import fold_line, is_folded, seed
+from understudy.actors.projection.journal_lines import begins_after
 from understudy.actors.projection.model import ReadModel
+from understudy.actors.registry import CAST
 from understudy.cli import records
 from understudy.cli.exits import Exit, Problem
 from understudy.cli.output import print_problem
-from understudy.protocols.errors import JournalDamaged
+from understudy.protocols.errors import JournalDamaged, UnderstudyError
 from understudy.protocols.read_model import Cursor
 from understudy.supervision.journal import JournalReport
+from understudy.supervision.time_travel import replay_state
 
 if TYPE_CHECKING:
     from understudy.supervision.home import Home
@@ -51,12 +54,28 @@ def look_at(home: Home) -> Look:
 
 def _fold(look: Look, home: Home, name: str, report: JournalReport) -> None:
     try:
+        base = _begin(look, home, name, report)
         for seq, line in records.read_lines(home, name):
+            if seq <= base:
+                continue
             cursor = Cursor(journal=name, incarnation=report.incarnation, seq=seq)
             if (problem := fold_line(look.model, cursor, line).problem) is not None:
                 look.not_folded.append(problem)
     except JournalDamaged:
         return  # the report has it
+    except UnderstudyError as error:
+        look.not_folded.append(f"{name}: {error}")
+
+
+def _begin(look: Look, home: Home, name: str, report: JournalReport) -> int:
+    """Begin with the actor's state where the first lines are gone. Returns the seq that it is of."""
+    folder = records.folder_of(home, name)
+    base = begins_after(home.files, folder, report.last_seq)
+    if base:
+        actor = next(role.actor for role in CAST if role.name == name)
+        cursor = Cursor(journal=name, incarnation=report.incarnation, seq=base)
+        seed(look.model, cursor, replay_state(actor, home.files, folder, base, report.last_seq))
+    return base
 
 
 def report_damage(look: Look, *, as_json: bool) -> Exit:

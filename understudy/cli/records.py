@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from understudy.actors.projection.keeper import FOLDER
+from understudy.actors.projection.model_file import checkpoint_cursors
 from understudy.protocols.errors import JournalDamaged, NotFound
 from understudy.supervision.journal import (
     JournalReader,
     JournalReport,
+    RepairReport,
     journal_names,
     last_lines,
+    repair_journal,
     verify_journal,
 )
 
@@ -112,7 +116,20 @@ class Follower:
 
 def verify(home: Home, name: str) -> JournalReport:
     """Look at every line and snapshot of a journal; damage is in the report, not raised. Blocks."""
-    return verify_journal(home.files, folder_of(home, name))
+    return verify_journal(home.files, folder_of(home, name), proven(home, name))
+
+
+def repair(home: Home, name: str) -> RepairReport:
+    """Repair a journal; what the read model had of it and is missing becomes a gap. Blocks; owns the home."""
+    return repair_journal(home.files, folder_of(home, name), proven(home, name))
+
+
+def proven(home: Home, name: str) -> tuple[int, int]:
+    """How far the read model's newest checkpoint has read a journal: incarnation and seq, or (0, 0)."""
+    for cursor in checkpoint_cursors(home.files, home.state / FOLDER):
+        if cursor.journal == name:
+            return cursor.incarnation, cursor.seq
+    return 0, 0
 
 
 def _parse(name: str, folder: Path, line: bytes) -> Line:

@@ -1,0 +1,101 @@
+"""Journals whose oldest lines are gone: the model is what a rebuild from snapshot and later lines is (P1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.journal_kit import as_filed
+from tests.unit.actors.projection.test_projection import ready, write_often
+from tests.unit.actors.stage import Script
+from understudy.actors.cron import CronActor
+from understudy.actors.projection import ProjectionActor, feed_of, wait_until_shown
+from understudy.actors.projection.feed import Feed
+from understudy.actors.projection.follower import Follower
+from understudy.actors.workers import WorkerPoolActor
+from understudy.cli.offline import look_at
+from understudy.protocols.lifecycle import JournalTrimmed
+from understudy.protocols.schedules import AddSchedule, DisableSchedule, EnableSchedule, ScheduleSpec
+from understudy.protocols.tasks import CreateTask, TaskSpec
+from understudy.supervision.home import Home
+from understudy.supervision.settings import Settings
+from understudy.supervision.system import ActorSystem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from understudy.actors.projection.model import ReadModel
+
+SMALL = Settings(segment_bytes=4096, snapshot_bytes=1024, keep_bytes=30_000)
+
+
+async def work(system: ActorSystem, script: Script, trimmed: set[str]) -> None:
+    """Let tasks come and go, and a schedule rest and wake, until both journals were trimmed."""
+    await system.get("cron").ask_async(
+        AddSchedule(spec=ScheduleSpec(title="each", cron="0 0 1 1 *", command=("date",))), timeout_s=5
+    )
+    number = 0
+    while trimmed < {"workers", "cron"}:
+        number += 1
+        spec = TaskSpec(title=f"task {number}", executor="script")
+        task = (await system.get("workers").ask_async(CreateTask(spec=spec), timeout_s=5)).id
+        if number % 40 != 1:  # one of forty goes on until the end
+            script.end(f"{task}/1")
+        for kind in (DisableSchedule, EnableSchedule):
+            await system.get("cron").ask_async(kind(id="sched-1"), timeout_s=5)
+
+
+async def rebuilt(system: ActorSystem) -> ReadModel:
+    """A model that is followed from nothing."""
+    home = system.home
+    assert home is not None
+    feed = Feed(1)
+    follower = Follower(feed, home.files, home.journals, "projection", lambda: 2, state_at=system.state_at)
+    for name in ("workers", "cron"):
+        follower.journal_is_open(name, system.cell(name).status().watermark or 0)
+    await follower.catch_up()
+    return feed.model
+
+
+@pytest.mark.req("PJ-1")
+@pytest.mark.rule("P1")
+async def test_a_trimmed_journal_gives_the_same_model_however_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Followed live through the trimming, built anew beside it, and read by the command line afterwards."""
+    write_often(monkeypatch)
+    script, trimmed = Script(), set[str]()
+    with trio.fail_after(60):
+        async with ActorSystem(tmp_path, settings=SMALL) as system:
+            system.subscribe(
+                lambda event: trimmed.add(event.actor) if isinstance(event, JournalTrimmed) else None
+            )
+            await system.spawn(ProjectionActor, name="projection", timezone="UTC")
+            await ready(system)
+            await system.spawn(CronActor, name="cron")
+            await system.spawn(
+                WorkerPoolActor, name="workers", notify=None, limit=200, executors={"script": script}
+            )
+            await work(system, script, trimmed)
+            for name in ("workers", "cron"):
+                assert await wait_until_shown(system, name, 10)
+            model = feed_of(system).model
+            await settled(system)
+            again = await rebuilt(system)
+            assert again.cursor("workers").seq == model.cursor("workers").seq
+            assert "task-1" in model.tasks.active
+            assert "task-2" not in model.tasks
+            assert len(model.tasks.over) > 5
+            assert as_filed(again) == as_filed(model)
+    looked = look_at(Home(tmp_path)).model
+    assert [row.id for row in looked.tasks] == [row.id for row in model.tasks]
+    assert list(looked.schedules) == list(model.schedules)
+
+
+async def settled(system: ActorSystem) -> None:
+    """Until the projection has taken in what was trimmed."""
+    actor: ProjectionActor = system.cell("projection").actor
+    while list(actor.follower.behind()):
+        await trio.sleep(0.01)
