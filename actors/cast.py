@@ -22,10 +22,11 @@ from understudy.supervision.strategy import Strategy
 from understudy.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from understudy.actors.engines import Engine
-    from understudy.actors.workers import Executor
+    from understudy.actors.workers.executor import Executor
+    from understudy.actors.workers.registration import Registered
     from understudy.supervision.reference import ActorRef
     from understudy.supervision.system import ActorSystem
 
@@ -123,6 +124,7 @@ async def start_cast(
     config: CastConfig | None = None,
     *,
     engines: Sequence[Engine] = (),
+    callables: Mapping[str, Callable[..., Any] | Registered] | None = None,
     executors: Mapping[str, Executor] | None = None,
 ) -> ActorRef[Supervisor]:
     """Start the cast under a supervisor named `cast`; returns when each is recovered.
@@ -134,7 +136,8 @@ async def start_cast(
         config: how.
         engines: the manager's chain, the main one first. The offline engine is in it when it is named,
             and answers alone when the chain is empty; never otherwise.
-        executors: further executors of the pool by name, or others in the place of its own (`shell`).
+        callables: what tasks of the executor `python` may call, by name: a `Callables`, or a mapping.
+        executors: further executors of tasks, by name; one named as a profile stands for it.
 
     Raises:
         Escalated: an actor failed at its start again and again.
@@ -145,7 +148,7 @@ async def start_cast(
             system.prove(cursor.journal, cursor.incarnation, cursor.seq)
     arguments = (config or CastConfig()).arguments()
     arguments["manager"]["engines"] = tuple(engines)
-    arguments["workers"]["executors"] = dict(executors or {})
+    arguments["workers"] |= {"callables": callables, "executors": executors}
     children = tuple(_child(role, arguments.get(role.name, {})) for role in CAST)
     return await system.spawn(
         Supervisor, name="cast", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=5, period_s=30.0

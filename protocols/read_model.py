@@ -66,15 +66,6 @@ class TaskRow(Frozen):
     summary: str = ""
 
 
-class TaskDetail(TaskRow):
-    """A task with its output; `output` is None before it has some, and when it is too long ago.
-
-    The outputs of the newest tasks are kept, 32 MiB in all; older ones are in the pool's journal.
-    """
-
-    output: Output | None = None
-
-
 class LiveRow(Frozen):
     """What a running attempt says of itself; gone when it has ended. Never journaled, so not in a rebuild.
 
@@ -93,6 +84,17 @@ class LiveRow(Frozen):
     note: str = ""
     output: str = ""
     output_bytes: int = 0
+
+
+class TaskDetail(TaskRow):
+    """A task with its output; `output` is None before it has some, and when it is too long ago.
+
+    The outputs of the newest tasks are kept, 32 MiB in all; older ones are in the pool's journal.
+    `live` is what a running attempt says of itself.
+    """
+
+    output: Output | None = None
+    live: LiveRow | None = None
 
 
 class MessageRow(Frozen):

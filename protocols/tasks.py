@@ -21,8 +21,8 @@ FILE_BYTES = 64 * 1024 * 1024
 EXCERPT_BYTES = 4 * 1024
 """So much of it travels with the result to the session that owns the task."""
 
-RESULT_BYTES = 64 * 1024
-"""So much JSON a callable may return."""
+RESULT_BYTES = 4 * 1024
+"""So much JSON a callable may return: it is kept with its task, in memory and in each list."""
 
 DEBOUNCE_ROUNDS = 10
 """A task that is debounced starts at the latest so many windows after the first one of its key came."""
@@ -171,7 +171,8 @@ class TaskResult(Frozen):
 class TaskView(Frozen):
     """A task as the pool knows it: without its output, which the read model has.
 
-    `reason` says why a pending one waits, and how one that is over ended.
+    `reason` says why a pending one waits, and how one that is over ended; `value` what its callable
+    returned, as JSON.
     """
 
     id: str
@@ -180,6 +181,7 @@ class TaskView(Frozen):
     attempts: int
     command: tuple[str, ...] = ()
     reason: str = ""
+    value: str | None = None
     queue: str = DEFAULT_QUEUE
     due_at: float | None = None
     origin: str | None = None

@@ -60,6 +60,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         mark: str,
         buffer_bytes: int = BUFFER_BYTES,
+        pass_fds: Sequence[int] = (),
     ) -> Child:
         """Start a command in a process group and session of its own; it reads from /dev/null.
 
@@ -72,6 +73,7 @@ class Processes:
             env: the whole environment; None for that of this process. The marks are added.
             mark: the attempt, `<task id>/<attempt>`.
             buffer_bytes: how much output may wait for a reader.
+            pass_fds: descriptors that the child gets too, under the same numbers.
 
         Raises:
             CommandNotFound: no such program.
@@ -83,7 +85,7 @@ class Processes:
         words = tuple(command)
         marked = {**(os.environ if env is None else env), **leftovers.marks(self._home, mark)}
         process, pipe = await self._thread.run(
-            partial(self._launcher.start, words, cwd=cwd, env=marked)
+            partial(self._launcher.start, words, cwd=cwd, env=marked, pass_fds=tuple(pass_fds))
         )  # no checkpoint from here on: a cancelled caller would leave a child that nobody knows
         output = ChildOutput(pipe, bound_bytes=buffer_bytes)
         child = Child(process, output, command=words, mark=mark, upkeep=self._upkeep)
@@ -173,13 +175,14 @@ class NoProcesses(Processes):
         env: Mapping[str, str] | None = None,
         mark: str,
         buffer_bytes: int = BUFFER_BYTES,
+        pass_fds: Sequence[int] = (),
     ) -> Child:
         """Refuse.
 
         Raises:
             CommandNotStarted: always.
         """
-        del cwd, env, mark, buffer_bytes
+        del cwd, env, mark, buffer_bytes, pass_fds
         msg = f"expected a system with threads to start {command[0]!r}, got one that runs inline"
         raise CommandNotStarted(msg)
 

@@ -127,7 +127,7 @@ class Launcher:
         self._probed = False
 
     def start(
-        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
     ) -> tuple[subprocess.Popen[bytes], int]:
         """Start `command` in a session of its own, with nothing to read.
 
@@ -151,6 +151,7 @@ class Launcher:
                 stdout=writing,
                 stderr=writing,
                 close_fds=True,
+                pass_fds=pass_fds,
                 start_new_session=True,
                 preexec_fn=self._die_with_parent,  # noqa: PLW1509 - see _probe; None where avoidable
             )

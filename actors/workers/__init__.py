@@ -2,18 +2,24 @@
 
 from understudy.actors.workers.callables import CallableExecutor, succeed
 from understudy.actors.workers.config import PoolConfig
+from understudy.actors.workers.context import TaskContext
 from understudy.actors.workers.executor import Attempt, Executor
+from understudy.actors.workers.files import read_output
 from understudy.actors.workers.pool import WorkerPoolActor
+from understudy.actors.workers.registration import Callables
 from understudy.actors.workers.shell import ShellExecutor
 from understudy.actors.workers.state import PoolState
 
 __all__ = [
     "Attempt",
     "CallableExecutor",
+    "Callables",
     "Executor",
     "PoolConfig",
     "PoolState",
     "ShellExecutor",
+    "TaskContext",
     "WorkerPoolActor",
+    "read_output",
     "succeed",
 ]

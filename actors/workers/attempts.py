@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from understudy.actors.workers.process_pool import MARK
 from understudy.actors.workers.state import AttemptEnded
 from understudy.protocols.base import text_of
 from understudy.protocols.errors import ActorStopped, CommandNotStarted, TaskRefused
@@ -89,7 +90,7 @@ async def carry_out(pool: ActorRef[Any], attempt: Attempt, executor: Executor) -
     attempt.begun = True
     try:
         with attempt.scope:
-            if not attempt.scope.cancel_called:
+            if not attempt.canceled:
                 exit_code = await executor.run(attempt)
     except Exception as error:  # noqa: BLE001 - whatever an executor raises is a failed attempt
         reason = text_of(error) or type(error).__name__
@@ -116,7 +117,7 @@ async def end_earlier(processes: Processes, grace_s: float) -> None:
     """End what runs of earlier attempts: of a crash, and of an incarnation that is still ending (rule H1)."""
     async with trio.open_nursery() as nursery:
         for child in processes.living:
-            if child.mark.startswith("task-"):
+            if child.mark.startswith(("task-", MARK)):
                 nursery.start_soon(child.end, grace_s)
     await processes.end_leftovers()
 

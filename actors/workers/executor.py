@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from understudy.actors.workers.output import Capture
     from understudy.actors.workers.state import AttemptEnded
     from understudy.protocols.tasks import TaskSpec
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Attempt:
     """One attempt at a task, as an executor sees it. It knows nothing of journals.
 
@@ -25,6 +27,8 @@ class Attempt:
         value: what a callable returned, as JSON; set by its executor.
         progress, note: how far it is (0 to 1), and in words; for those who watch.
         abandoned: whether its thread could not be ended and runs on, by itself.
+        show: shows viewers what it says of itself.
+        canceled: whether it was told to end; may be looked at from any thread.
         scope, begun, ended, overdue, report, gone: the pool's own.
     """
 
@@ -37,6 +41,8 @@ class Attempt:
     progress: float | None = None
     note: str = ""
     abandoned: bool = False
+    canceled: bool = False
+    show: Callable[[Attempt], None] | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     begun: bool = False
     ended: bool = False
@@ -54,9 +60,20 @@ class Attempt:
         """Program and arguments."""
         return self.spec.command
 
+    def cancel(self) -> None:
+        """Tell it to end."""
+        self.canceled = True
+        self.scope.cancel()
+
     async def write(self, data: bytes) -> None:
         """Keep some of the output."""
         await self.capture.write(data)
+        self.said()
+
+    def said(self) -> None:
+        """It has written something, or come further. On the loop's thread."""
+        if self.show is not None and not self.ended:
+            self.show(self)
 
 
 class Executor(Protocol):

@@ -38,6 +38,19 @@ async def sweep(run_blocking: RunBlocking, home: Path, known: Collection[str], n
     await run_blocking(_sweep, home / FOLDER, known, next_number)
 
 
+def read_output(home: Path, task: str, attempt: int, offset: int, limit: int) -> tuple[bytes, int] | None:
+    """A part of an attempt's file, and the size of the file; None when it left none. Blocks."""
+    if not is_given(task, "task", 1 << 62):
+        return None
+    try:
+        with (home / name_of(task, attempt)).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(offset)
+            return file.read(limit), size
+    except FileNotFoundError:
+        return None
+
+
 def _sweep(folder: Path, known: Collection[str], next_number: int) -> None:
     try:
         names = os.listdir(folder)  # noqa: PTH208 - a hundred thousand names; Path objects cost more

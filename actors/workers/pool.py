@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import trio
 
@@ -13,11 +14,15 @@ from understudy.actors.cron.times import find_zone
 from understudy.actors.ids import is_given, number_of
 from understudy.actors.workers.admission import Admission
 from understudy.actors.workers.attempts import Runners, end_earlier, reason_of, thread_left
+from understudy.actors.workers.callables import PythonExecutor
 from understudy.actors.workers.config import TASKS_KEPT, PoolConfig
 from understudy.actors.workers.environment import child_environment
 from understudy.actors.workers.executor import Attempt, Executor
 from understudy.actors.workers.files import name_of, remove, sweep
+from understudy.actors.workers.live import show
 from understudy.actors.workers.output import NOTHING, Capture, excerpt
+from understudy.actors.workers.process_pool import ProcessPool
+from understudy.actors.workers.registration import Callables, Registered
 from understudy.actors.workers.rules import Keys
 from understudy.actors.workers.shell import ShellExecutor
 from understudy.actors.workers.state import (
@@ -76,7 +81,8 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     Args:
         limit: attempts at once.
-        executors: further executors by name, besides `shell`.
+        executors: further executors by name, besides `shell` and `python`.
+        callables: what `python` may call, by name; see `Callables`.
         notify: name of the notifier; None tells nobody.
         reruns: how often a task is run again because the runtime crashed under it.
         grace_s: how long a canceled or overdue attempt has between the polite signal and the kill.
@@ -90,6 +96,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         *,
         limit: int = 4,
         executors: Mapping[str, Executor] | None = None,
+        callables: Mapping[str, Callable[..., Any] | Registered] | None = None,
         notify: str | None = "notifier",
         reruns: int = 5,
         grace_s: float = 5.0,
@@ -103,13 +110,13 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             raise ValueError(f"expected a limit of at least 1 attempt at once, got {limit}")
         config = config or PoolConfig()
         self._workspaces = Workspaces(self._home, config.workspaces)
+        environment = partial(child_environment, config.environment)
+        aside = (self.system.processes, self._workspaces, environment, self.system.run_blocking)
+        self._processes = ProcessPool(*aside)
+        table = callables if isinstance(callables, Callables) else Callables.of(callables or {})
         self._executors: dict[str, Executor] = {
-            "shell": ShellExecutor(
-                self.system.processes,
-                self._workspaces,
-                partial(child_environment, config.environment),
-                self.system.run_blocking,
-            ),
+            "shell": ShellExecutor(*aside),
+            "python": PythonExecutor(table, self._processes, inline=self.system.inline),
             **(executors or {}),
         }
         self._admission = Admission(self._executors, self._workspaces, config)
@@ -123,6 +130,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         self._waiting = Waiting(limit, config.queue_limits)
         self._asleep: set[str] = set()
         self._running: dict[str, Attempt] = {}
+        self._show = partial(show, self.system)
         self._runners = Runners(self.ref, self.start_task)
 
     async def on_start(self) -> None:
@@ -141,9 +149,10 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     async def on_stop(self) -> None:
         """End the running attempts; their tasks go on after the next start, which does not count."""
+        self._processes.close()
         running = dict(self._running)
         for attempt in running.values():
-            attempt.scope.cancel()
+            attempt.cancel()
             if attempt.begun and not attempt.ended:
                 attempt.gone = trio.Event()
         with trio.move_on_after(self._grace_s + STUCK_S):
@@ -235,7 +244,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             return
         attempt = self._running[task.id]
         attempt.overdue = True
-        attempt.scope.cancel()
+        attempt.cancel()
         self._watch_end(task)
 
     def attempt_stuck(self, message: AttemptStuck) -> None:
@@ -309,6 +318,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             task.started_at,
             self.turn_time,
             task.files if event.output.file is None else (*task.files, event.attempt),
+            event.value,
         )
         while len(self.state.over) > self._tasks_kept:
             self.state.over.popitem(last=False)
@@ -371,6 +381,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                 number=task.attempts,
                 spec=task.spec,
                 grace_s=self._grace_s,
+                show=self._show,
                 capture=Capture(
                     self._home,
                     name_of(task_id, task.attempts),
@@ -390,7 +401,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             return "canceled"
         if task.cancel is None:
             self.emit(TaskCancelRequested(id=task.id, attempt=task.attempts, source=source, reason=reason))
-            self._cell.effect(self._running[task.id].scope.cancel)
+            self._cell.effect(self._running[task.id].cancel)
             self._watch_end(task)
         return "running"
 

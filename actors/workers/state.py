@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydantic import BaseModel, Field
@@ -26,7 +27,8 @@ class CancelRequest(NamedTuple):
     reason: str
 
 
-class ActiveTask(BaseModel):
+@dataclass(slots=True, kw_only=True)
+class ActiveTask:
     """A task that is not over.
 
     Attributes:
@@ -110,6 +112,7 @@ class OverTask(NamedTuple):
     started_at: float | None
     finished_at: float
     files: tuple[int, ...]
+    value: str | None = None
 
     def view(self, task: str) -> TaskView:
         """As others see it."""
@@ -119,6 +122,7 @@ class OverTask(NamedTuple):
             status=self.status,
             attempts=self.attempts,
             reason=self.reason,
+            value=self.value,
             origin=self.origin,
             session=self.session,
             schedule=self.schedule,

@@ -21,7 +21,7 @@ from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.errors import NotFound
 from understudy.protocols.read_model import TaskDetail, TaskRow
-from understudy.protocols.tasks import TaskStatus
+from understudy.protocols.tasks import DEFAULT_QUEUE, TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,10 @@ def _print_detail(task: TaskDetail) -> None:
         "state": styled(task.status),
         "attempts": str(task.attempts),
         "why": task.why,
-        "command": " ".join(task.command),
+        "progress": _progress(task),
+        "queue": task.queue if task.queue != DEFAULT_QUEUE else "",
+        "command": task.function or " ".join(task.command),
+        "result": task.value or "",
         "exit code": "" if task.exit_code is None else str(task.exit_code),
         "created": when(task.created_at),
         "started": when(task.started_at),
@@ -150,6 +153,15 @@ def _print_detail(task: TaskDetail) -> None:
         where = f", more in {task.output.file}" if task.output.file else ""
         out.print(Text(f"output ({task.output.total_bytes} bytes{cut}{where}):", style="dim"))
         out.print(Text(task.output.text.rstrip("\n")), soft_wrap=True)
+
+
+def _progress(task: TaskDetail) -> str:
+    """How far a running task is, as it says."""
+    live = task.live
+    if live is None:
+        return ""
+    done = "" if live.progress is None else f"{live.progress:.0%}"
+    return " ".join(part for part in (done, live.note) if part)
 
 
 @app.command

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from understudy.protocols.errors import NotFound
+from understudy.actors.workers import read_output
+from understudy.protocols.errors import NotFound, UnderstudyError
 from understudy.protocols.read_model import TaskDetail, TaskRow
 from understudy.protocols.tasks import (
     DEFAULT_QUEUE,
@@ -15,15 +17,30 @@ from understudy.protocols.tasks import (
     CancelAccepted,
     CancelTask,
     CreateTask,
+    GetTask,
     Name,
     TaskSpec,
     TaskStatus,
     Variable,
     Word,
 )
-from understudy.webui.context import PAGE_ROWS, Accepted, Body, Ctx, Key, Limit, PageCursor, as_json, checked
+from understudy.webui.context import (
+    PAGE_ROWS,
+    Accepted,
+    Body,
+    Context,
+    Ctx,
+    Key,
+    Limit,
+    PageCursor,
+    as_json,
+    checked,
+)
 
 router = APIRouter(tags=["tasks"])
+OUTPUT_MAX_BYTES = 1 << 20
+WHY_TIMEOUT_S = 2.0
+SCANNED_PAGES, SCANNED_ROWS = 25, 200
 TaskId = Annotated[str, Path(max_length=200, examples=["task-1"])]
 
 
@@ -87,19 +104,83 @@ async def list_tasks(
     limit: Limit = PAGE_ROWS,
     cursor: PageCursor = None,
     status: Annotated[list[TaskStatus] | None, Query(description="only these; may be repeated")] = None,
+    queue: Annotated[str | None, Query(max_length=200, description="only of this queue")] = None,
+    session: Annotated[str | None, Query(max_length=200, description="only of this session")] = None,
+    schedule: Annotated[str | None, Query(max_length=200, description="only fired by this one")] = None,
 ) -> Response:
-    """The tasks, newest first."""
-    rows, following = context.feed.model.tasks.page(limit, cursor, status)
-    return as_json(Tasks.model_construct(tasks=rows, next=following))
+    """The tasks, newest first.
+
+    With `queue`, `session` or `schedule` a page can have fewer tasks than `limit`, and yet a `next`: a
+    request looks at a bounded number of tasks.
+    """
+    wanted = {"queue": queue, "session": session, "schedule": schedule}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    table = context.feed.model.tasks
+    if not wanted:
+        rows, following = table.page(limit, cursor, status)
+        return as_json(Tasks.model_construct(tasks=rows, next=following))
+    found: list[TaskRow] = []
+    for _ in range(SCANNED_PAGES):
+        rows, following = table.page(SCANNED_ROWS, cursor, status)
+        for row in rows:
+            if all(getattr(row, name) == value for name, value in wanted.items()):
+                found.append(row)
+                if len(found) == limit:
+                    return as_json(Tasks.model_construct(tasks=found, next=row.id))
+        cursor = following
+        if cursor is None:
+            break
+    return as_json(Tasks.model_construct(tasks=found, next=cursor))
 
 
 @router.get("/api/tasks/{task_id}")
 async def show_task(context: Ctx, task_id: TaskId) -> TaskDetail:
-    """One task, with its output."""
-    detail = context.feed.model.task_detail(task_id)
+    """One task, with its output; one that waits says why as of now, one that runs how far it is."""
+    detail = _detail(context, task_id)
+    if detail.status != "pending":
+        return detail
+    try:
+        view = await context.system.get("workers").ask_async(GetTask(id=task_id), timeout_s=WHY_TIMEOUT_S)
+    except UnderstudyError:  # what the journal said is there also while the pool is not
+        return detail
+    return detail.model_copy(update={"why": view.reason}) if view.reason else detail
+
+
+@router.get("/api/tasks/{task_id}/output", response_class=PlainTextResponse)
+async def show_output(
+    context: Ctx,
+    task_id: TaskId,
+    offset: Annotated[int, Query(ge=0, description="bytes to leave out")] = 0,
+    limit: Annotated[int, Query(ge=1, le=OUTPUT_MAX_BYTES, description="bytes at most")] = OUTPUT_MAX_BYTES,
+) -> Response:
+    """What its last attempt has written, as text: also while it runs, and more than the task's record keeps.
+
+    `X-Output-Bytes` is how much it wrote in all, `X-Next-Offset` where to go on; it is missing at the end.
+    """
+    detail = _detail(context, task_id)
+    live = detail.live
+    home = context.system.home
+    assert home is not None, "the API serves a home"
+    kept = await context.system.run_blocking(read_output, home.path, task_id, detail.attempts, offset, limit)
+    if kept is None:
+        text = live.output if live is not None else detail.output.text if detail.output is not None else ""
+        data = text.encode()
+        kept = data[offset : offset + limit], len(data)
+    data, size = kept
+    total = live.output_bytes if live is not None else max(detail.output_bytes, size)
+    headers = {"X-Output-Bytes": str(total)}
+    if offset + len(data) < size:
+        headers["X-Next-Offset"] = str(offset + len(data))
+    return PlainTextResponse(data.decode("utf-8", "replace"), headers=headers)
+
+
+def _detail(context: Context, task_id: str) -> TaskDetail:
+    feed = context.feed
+    detail = feed.model.task_detail(task_id)
     if detail is None:
         raise NotFound(f"expected the id of a task, got {task_id!r}: `understudy tasks list` shows them")
-    return detail
+    live = next((row for row in feed.live.shown() if row.id == task_id), None)
+    return detail if live is None else detail.model_copy(update={"live": live})
 
 
 @router.post("/api/tasks/{task_id}/cancel", status_code=202)

@@ -253,7 +253,7 @@ async def test_an_unknown_executor_is_refused_or_ends_the_task_that_was_promised
     async with ActorSystem(tmp_path) as system:
         stage = await Stage.set(system)
         spec = TaskSpec(title="x", executor="quantum")
-        with pytest.raises(Refused, match=r"\(script, shell\), got 'quantum'"):
+        with pytest.raises(Refused, match=r"\(python, script, shell\), got 'quantum'"):
             await stage.ask(CreateTask(spec=spec))
         reserved = (await stage.ask(ReserveTaskId())).id
         await stage.ask(CreateTask(spec=spec, id=reserved))

@@ -23,12 +23,13 @@ from hypothesis.stateful import (
 
 from tests.unit.actors.stage import Ear, journal_events
 from understudy import ActorSystem, Refused
-from understudy.actors.workers import Attempt, WorkerPoolActor
+from understudy.actors.workers import Attempt, PoolConfig, WorkerPoolActor
 from understudy.actors.workers.state import AttemptEnded, TaskDue
+from understudy.protocols.errors import DuplicateTask
 from understudy.protocols.tasks import CancelTask, CreateTask, GetTask, ListTasks, TaskSpec
 from understudy.supervision.in_thread import ThreadedSystem
 
-LIMIT, RERUNS = 2, 3
+LIMIT, WEB_LIMIT, RERUNS = 3, 1, 3
 
 
 class Hang:
@@ -46,16 +47,19 @@ class Model:
     number: int
     priority: int
     retries: int
+    queue: str = "default"
+    fingerprint: str | None = None
+    replace_key: str | None = None
+    delayed: bool = False
     status: str = "pending"
     attempts: int = 0
     failures: int = 0
-    reruns: int = 0
     due: bool = True
     backing_off: bool = False
 
 
 class TaskMachine(RuleBasedStateMachine):
-    """Two places, some tasks, and everything that can happen to them."""
+    """Three places, a queue of one, some tasks, and everything that can happen to them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +78,7 @@ class TaskMachine(RuleBasedStateMachine):
             notify="ear",
             reruns=RERUNS,
             executors={"hang": Hang()},
+            config=PoolConfig(queue_limits={"web": WEB_LIMIT}),
         )
 
     def teardown(self) -> None:
@@ -95,21 +100,59 @@ class TaskMachine(RuleBasedStateMachine):
         """What the pool does after each change: the best that wait get the free places."""
         waiting = [one for one in self.tasks if one.status == "pending" and one.due]
         waiting.sort(key=lambda one: (-one.priority, one.number))
-        free = LIMIT - sum(one.status == "running" for one in self.tasks)
-        for one in waiting[:free]:
-            one.status, one.attempts, one.backing_off = "running", one.attempts + 1, False
+        for one in waiting:
+            running = [other for other in self.tasks if other.status == "running"]
+            of_queue = sum(other.queue == one.queue for other in running)
+            replaces = any(
+                other.replace_key == one.replace_key for other in running if one.replace_key is not None
+            )
+            if len(running) < LIMIT and (one.queue != "web" or of_queue < WEB_LIMIT) and not replaces:
+                one.status, one.attempts, one.backing_off = "running", one.attempts + 1, False
+                one.delayed = False
 
     def pick(self, index: int, status: str) -> Model | None:
         matching = [one for one in self.tasks if one.status == status]
         return matching[index % len(matching)] if matching else None
 
-    @rule(priority=st.integers(-1, 1), retries=st.integers(0, 2))
-    def create(self, priority: int, retries: int) -> None:
-        spec = TaskSpec(title="work", executor="hang", priority=priority, retries=retries, retry_delay_s=3600)
+    @rule(
+        priority=st.integers(-1, 1),
+        retries=st.integers(0, 2),
+        queue=st.sampled_from(["default", "web"]),
+        fingerprint=st.sampled_from([None, None, "f", "g"]),
+        replace_key=st.sampled_from([None, None, "k"]),
+        delayed=st.booleans(),
+    )
+    def create(self, *, delayed: bool, **fields: Any) -> None:
+        spec = TaskSpec(
+            title="work",
+            executor="hang",
+            retry_delay_s=3600,
+            start_at=time.time() + 3600 if delayed else None,
+            **fields,
+        )
+        active = [one for one in self.tasks if one.status in {"pending", "running"}]
+        same = [one for one in active if spec.fingerprint in {one.fingerprint} - {None}]
+        if same:
+            with pytest.raises(DuplicateTask) as refused:
+                self.ask(CreateTask(spec=spec))
+            assert refused.value.task == f"task-{same[0].number}"
+            return
         accepted = self.ask(CreateTask(spec=spec))
-        self.tasks.append(Model(len(self.tasks) + 1, priority, retries))
-        assert accepted.id == f"task-{len(self.tasks)}"
+        new = Model(len(self.tasks) + 1, due=not delayed, delayed=delayed, **fields)
+        self.tasks.append(new)
+        assert accepted.id == f"task-{new.number}"
+        for one in active:
+            if spec.replace_key in {one.replace_key} - {None}:
+                if one.status == "running":
+                    self.wait_ended(one)
+                one.status = "canceled"
         self.dispatch()
+
+    def wait_ended(self, one: Model) -> None:
+        """An attempt that was told to end does so by itself."""
+        give_up = time.monotonic() + 5
+        while self.ask(GetTask(id=f"task-{one.number}")).status == "running":
+            assert time.monotonic() < give_up
 
     @rule(index=st.integers(0, 9), code=st.sampled_from([0, 1, None]))
     def end(self, index: int, code: int | None) -> None:
@@ -136,7 +179,7 @@ class TaskMachine(RuleBasedStateMachine):
         self.ask(stale)
 
     @rule(index=st.integers(0, 9))
-    def retry(self, index: int) -> None:
+    def come_due(self, index: int) -> None:
         waiting = [one for one in self.tasks if one.status == "pending" and not one.due]
         if waiting:
             one = waiting[index % len(waiting)]
@@ -159,9 +202,7 @@ class TaskMachine(RuleBasedStateMachine):
         if races:
             self.ask(AttemptEnded(task=name, attempt=attempt, exit_code=racing, reason=""))
         # The attempt's own end comes by itself; it is the second one when the other raced it.
-        give_up = time.monotonic() + 5
-        while self.ask(GetTask(id=name)).status == "running":
-            assert time.monotonic() < give_up
+        self.wait_ended(one)
         one.status = "canceled"
         self.dispatch()
 
@@ -181,12 +222,10 @@ class TaskMachine(RuleBasedStateMachine):
         self.threaded.__exit__(None, None, None)
         self.open()
         for one in self.tasks:
-            if one.status == "running" and one.reruns >= RERUNS:
-                one.status = "failed"
-            elif one.status == "running":
-                one.status, one.reruns = "pending", one.reruns + 1
-            elif one.backing_off:
-                one.due = False  # `retry` only said that the hour had passed; the clock knows better
+            if one.status == "running":
+                one.status = "pending"  # an orderly stop: it does not count towards the reruns
+            elif one.status == "pending" and (one.backing_off or one.delayed):
+                one.due = False  # `come_due` only said that the hour had passed; the clock knows better
         self.dispatch()
 
     @invariant()
@@ -196,10 +235,13 @@ class TaskMachine(RuleBasedStateMachine):
             (view.id, view.status, view.attempts) for view in listed.tasks
         ]
         assert listed.running <= LIMIT
+        running = [view for view in listed.tasks if view.status == "running"]
+        assert sum(view.queue == "web" for view in running) <= WEB_LIMIT
 
 
 @pytest.mark.req("WK-1")
 @pytest.mark.req("WK-2")
+@pytest.mark.req("WK-3")
 @pytest.mark.req("WK-5")
 @pytest.mark.rule("E3")
 def test_tasks_do_what_the_model_says_whatever_happens_to_them() -> None:
