@@ -260,6 +260,12 @@ class TurnOver(UnderstudyError):
     code = "turn_over"
 
 
+class NotEncodable(UnderstudyError):
+    """An event or a message holds what a journal line can't hold; nothing was written."""
+
+    code = "not_encodable"
+
+
 class ReplyNotEncodable(UnderstudyError):
     """The reply can't be copied or encoded (rule T2); the turn was discarded."""
 

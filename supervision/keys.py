@@ -9,6 +9,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
 from understudy.protocols import Message
 from understudy.protocols.errors import KeyReused, Refused, ReplyNotEncodable, UnderstudyError
+from understudy.supervision.state_json import check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,14 @@ def hash_of(message: Message[Any]) -> str:
 
 
 def encode(message: Message[Any]) -> bytes:
-    """A message's data as JSON."""
-    return message.__pydantic_serializer__.to_json(message)
+    """A message's data as JSON.
+
+    Raises:
+        NotEncodable: an integer in it has more than 4,300 digits.
+    """
+    data = message.__pydantic_serializer__.to_json(message)
+    check_numbers(data, type(message).__name__, type(message).model_validate_json)
+    return data
 
 
 _adapters: dict[type, TypeAdapter[Any]] = {}
@@ -102,13 +109,16 @@ def encode_reply(kind: type[Message[Any]], value: object) -> bytes:
         ReplyNotEncodable: it is not of the declared type, or that has no JSON form.
     """
     try:
-        return reply_adapter(kind).dump_json(value, warnings="error")
+        adapter = reply_adapter(kind)
+        data = adapter.dump_json(value, warnings="error")
+        check_numbers(data, "a reply", adapter.validate_json)
     except Exception as error:
         msg = (
             f"expected a reply to {kind.__name__} that can be encoded as {_reply_type(kind)}, "
             f"got {type(value).__name__}: {error}"
         )
         raise ReplyNotEncodable(msg) from error
+    return data
 
 
 def decode_reply(kind: type[Message[Any]], remembered: Remembered) -> Any:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from understudy.supervision.actor import Actor
 from understudy.supervision.records import Records
+from understudy.supervision.state_json import check_numbers
 from understudy.supervision.turns import PersistentCell
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class PersistentActor(Actor, Generic[S]):
         Raises:
             TurnOver: outside of the live turn (rule T3).
             TypeError: the class has no method for this event.
+            NotEncodable: an integer in it has more than 4,300 digits; the turn goes on without the event.
         """
         cell: PersistentCell = self._cell  # pyright: ignore[reportAssignmentType] - cast() is a call
         if not cell.live or self is not cell.actor or get_ident() != cell.scheduler.ident:
@@ -134,9 +136,11 @@ class PersistentActor(Actor, Generic[S]):
             msg = f"expected an event that {type(self).__name__} has a method for, got {type(event).__name__}"
             raise TypeError(msg)
         head, encode, apply = handler
+        data = encode(event)
+        check_numbers(data, type(event).__name__, type(event).model_validate_json)
         if not cell.events:
             cell.turn_us = int(cell.system.clock.time() * 1e6)
-        cell.events.append(b"%b%b}" % (head, encode(event)))
+        cell.events.append(b"%b%b}" % (head, data))
         apply(self, event)
 
     def send(self, to: ActorRef[Any] | str, message: Message[Any]) -> None:

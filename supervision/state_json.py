@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import SchemaSerializer
 
+from understudy.protocols.errors import NotEncodable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,6 +48,20 @@ def _with_inf_nan(part: Any) -> Any:
     return part
 
 
-def has_long_number(data: bytes) -> bool:
-    """Whether JSON holds more digits in a row than can be read as a number; in a text they may be fine."""
-    return len(data) > LONGEST_NUMBER and _TOO_LONG in data.translate(_DIGITS_AS_0)
+def check_numbers(data: bytes, what: str, read: Callable[[bytes], object]) -> None:
+    """Refuse JSON with an integer that could be written, and never be read again.
+
+    Args:
+        data: the JSON. Only where so many digits follow one another is it read: in a text they are fine.
+        what: it is, for the error.
+        read: decodes it.
+
+    Raises:
+        NotEncodable.
+    """
+    if len(data) > LONGEST_NUMBER and _TOO_LONG in data.translate(_DIGITS_AS_0):
+        try:
+            read(data)
+        except ValueError as error:
+            msg = f"expected {what} with integers of at most {LONGEST_NUMBER} digits, got a longer one"
+            raise NotEncodable(msg) from error

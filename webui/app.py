@@ -14,7 +14,7 @@ from understudy.webui import problems
 from understudy.webui.context import Context
 from understudy.webui.guard import Guard
 from understudy.webui.openapi import describe
-from understudy.webui.routes import conversation, events, notifications, schedules, system, tasks
+from understudy.webui.routes import conversation, events, journals, notifications, schedules, system, tasks
 from understudy.webui.static_files import STATIC
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def make_app(actors: ActorSystem, stopping: trio.Event) -> FastAPI:
     app.state.stopping = stopping
     problems.install(app)
     app.add_middleware(Guard)
-    for room in (conversation, tasks, schedules, notifications, system, events):
+    for room in (conversation, tasks, schedules, notifications, journals, system, events):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.openapi = partial(describe, app)

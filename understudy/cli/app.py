@@ -56,7 +56,11 @@ app.command(
     name="cron",
     help="The schedules: list, add, enable, disable, remove, next.",
 )
-app.command("understudy.cli.journal:app", name="journal", help="The journals: tail, verify, repair.")
+app.command(
+    "understudy.cli.journal:app",
+    name="journal",
+    help="The journals: tail, verify, repair, export, state, diff.",
+)
 app.command("understudy.cli.resume:resume", name="resume", help="Let halted actors go on.")
 
 

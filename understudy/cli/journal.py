@@ -1,4 +1,4 @@
-"""`journal tail | verify | repair`: what the files say. The first two take no lock and need no server."""
+"""`journal`: what the files say. All but `repair` take no lock and need no server."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ from understudy.supervision.home import Home
 from understudy.supervision.journal import Damage, JournalReport, RepairReport
 
 app = App(name="journal", help="The journals: every actor's truth, read from the files.")
+
+app.command("understudy.cli.journal_export:export", name="export", help="Print turns as JSON Lines.")
+app.command("understudy.cli.journal_state:state", name="state", help="Show a state as of a turn.")
+app.command("understudy.cli.journal_state:diff", name="diff", help="Show what changed between two turns.")
 
 _LOOK_S = 0.5
 
@@ -140,6 +144,8 @@ def place_of(damage: Damage) -> str:
 
 def _remarks(report: JournalReport) -> str:
     remarks = [f"seq {report.first_seq} to {report.last_seq}"] if report.lines else ["empty"]
+    if report.trimmed_to:
+        remarks.append(f"up to seq {report.trimmed_to} removed by age or size")
     if report.unfinished_bytes:
         remarks.append(f"{report.unfinished_bytes} bytes of an unfinished write at the end")
     if report.gaps:

@@ -69,13 +69,13 @@ def folder_of(home: Home, name: str) -> Path:
     return home.journals / name
 
 
-def read_lines(home: Home, name: str) -> Iterator[tuple[int, bytes]]:
-    """All kept lines that count, oldest first: (seq, line). Blocks.
+def read_lines(home: Home, name: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The kept lines that count behind seq `after`, oldest first: (seq, line). Blocks.
 
     Raises:
         JournalDamaged: at a line that no crash can explain; what came before it was good.
     """
-    for chunk in JournalReader(home.files, folder_of(home, name)).read():
+    for chunk in JournalReader(home.files, folder_of(home, name), after).read():
         for index, line in enumerate(chunk.lines):
             yield chunk.first_seq + index, line
 
