@@ -38,7 +38,7 @@ GATES = (
     Gate("cancel, retry and failure", _tests("tests/unit/actors/test_pool_restart.py")),
     Gate("cron", _tests("tests/unit/actors/test_cron.py", "tests/unit/actors/test_times.py")),
     Gate("session recovery rate", _tests("tests/gates/test_session_recovery.py")),
-    Gate("viewer without loss or disorder", _tests("tests/integration/test_ten_thousand_events.py")),
+    Gate("viewer without loss or disorder", _tests("tests/gates/test_ten_thousand_events.py")),
     Gate(
         "fault injection: 100 kills, 100 % recovered",
         (sys.executable, "-m", "tests.faults.storm", "--kills", "100"),

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from understudy import ActorSystem, Event, Message, PersistentActor, Settings, UnderstudyError
+from understudy.supervision.files import Files
 from understudy.supervision.journal import Journal, Retention, verify_journal
 from understudy.supervision.journal import retention as retention_module
 from understudy.supervision.journal.snapshots import list_snapshots
@@ -162,6 +163,29 @@ async def test_journal_that_is_trimmed_survives_a_power_failure_at_every_operati
 ) -> None:
     """Snapshots written and renamed, segments begun and removed one by one: each step cut short."""
     await check_everywhere(tmp_path, survivors)
+
+
+async def test_lines_behind_the_older_snapshot_stay_also_when_it_has_segments_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """A limit of nothing: the newest snapshot may turn out to be damaged, and the older one must do."""
+    keep_nothing = Retention(keep_bytes=0, keep_age_s=None, now=0, held=None, readable=lambda _: True)
+    async with open_journals(tmp_path, None, SETTINGS) as journals:
+        journal = journals.open("a")
+        read(journal)
+        for seq in range(1, 13):
+            await append(journal, [make_line(seq)], seq)
+            if seq % 4 == 0:
+                journal.publish_snapshot(seq, b'{"seq":%d}' % seq, keep_nothing)
+                await append(journal, [], seq)
+    newest, older = list_snapshots(Files(), tmp_path / "a")
+    assert (newest.name, older.name) == ("snapshot-0000000000000012.json", "snapshot-0000000000000008.json")
+    newest.write_bytes(b"damaged")
+    async with open_journals(tmp_path, None, SETTINGS) as journals:
+        journal = journals.open("a")
+        found = read_snapshot(journal)
+        assert found is not None
+        assert (found.seq, read(journal)) == (8, make_lines(9, 12))
 
 
 async def test_trimming_that_does_not_sync_each_removal_is_caught(tmp_path: Path) -> None:
