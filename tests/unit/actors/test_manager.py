@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 from pydantic import ValidationError
 
+from tests.unit.actors.office import Office, a_result, creating, replies, runs
 from tests.unit.actors.stage import journal_events, journal_lines, until
 from understudy import ActorSystem
 from understudy.actors.cron import CronActor
-from understudy.actors.engines import Desk, ScriptedEngine
-from understudy.actors.engines.scripted import Calls, Hang, Step
-from understudy.actors.manager import ManagerActor, ManagerState, RunPolicy
+from understudy.actors.engines.scripted import Hang
+from understudy.actors.manager import ManagerActor
 from understudy.actors.workers import CallableExecutor, WorkerPoolActor, succeed
 from understudy.protocols.conversation import (
     GetManagerStatus,
@@ -21,82 +20,8 @@ from understudy.protocols.conversation import (
     WakeCronDue,
     WakeTaskDone,
 )
-from understudy.protocols.engine import DueSchedule, FinishRun, Reply, RunAnswer, RunRequest
-from understudy.protocols.tasks import ListTasks, TaskResult, TaskSpec
-
-
-def creating(spec: TaskSpec) -> Calls:
-    """A step that proposes a task, and goes on."""
-
-    async def propose(_request: RunRequest, desk: Desk) -> None:
-        await desk.create_task(spec)
-
-    return propose
-
-
-class Office:
-    """A manager with a scripted engine."""
-
-    def __init__(self, system: ActorSystem, engine: ScriptedEngine) -> None:
-        self.system = system
-        self.engine = engine
-
-    @classmethod
-    async def set(cls, system: ActorSystem, *steps: Step, **policy: Any) -> Office:
-        """Start it; `steps` are what the engine does first."""
-        engine = ScriptedEngine(steps)
-        chosen = RunPolicy.model_validate({"retry_delay_s": 0.01, **policy})
-        await system.spawn(ManagerActor, name="manager", engines=(engine,), policy=chosen)
-        return cls(system, engine)
-
-    async def say(self, text: str) -> str:
-        """Submit an input; its id."""
-        return (await self.system.get("manager").ask_async(SubmitInput(text=text), timeout_s=5)).id
-
-    @property
-    def state(self) -> ManagerState:
-        """The manager's."""
-        return self.system.cell("manager").actor.state
-
-    async def wait_idle(self) -> None:
-        """Until nothing waits and nothing runs."""
-
-        async def is_idle() -> bool:
-            status = await self.system.get("manager").ask_async(GetManagerStatus(), timeout_s=5)
-            return status.run is None and not status.waiting
-
-        await until(self.system, is_idle)
-
-
-def a_result(task: str, origin: str | None = None) -> TaskResult:
-    """A task that went well."""
-    return TaskResult(
-        task=task,
-        title="x",
-        status="succeeded",
-        attempt=1,
-        reason="exit code 0",
-        source="worker",
-        origin=origin,
-    )
-
-
-def replies(home: Path) -> list[tuple[str, tuple[str, ...]]]:
-    """All messages of the manager's journal: text, and what they answer."""
-    return [
-        (message["text"], tuple(message["in_reply_to"]))
-        for event in journal_events(home, "manager")
-        for message in event.get("messages", ())
-    ]
-
-
-def runs(home: Path) -> list[tuple[str, str, int]]:
-    """What happened to runs: event, run, attempt."""
-    return [
-        (event["type"], event["run"], event["attempt"])
-        for event in journal_events(home, "manager")
-        if "attempt" in event
-    ]
+from understudy.protocols.engine import DueSchedule, FinishRun, Reply, RunAnswer
+from understudy.protocols.tasks import ListTasks, TaskSpec
 
 
 @pytest.mark.req("MG-1")
