@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudy.actors.cron.times import find_zone, machine_zone
+from understudy.actors.evolver import EvolverPolicy
 from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import SinkConfig
 from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model import Kept
 from understudy.actors.projection.model_file import checkpoint_cursors
-from understudy.actors.registry import CAST, Role
+from understudy.actors.registry import CAST, EVOLVER, Role
 from understudy.actors.workers.config import PoolConfig
 from understudy.protocols.errors import Refused
 from understudy.protocols.tasks import FILE_BYTES, Variable
@@ -52,6 +53,7 @@ class CastConfig(BaseModel):
         tasks_kept: finished tasks that are remembered, with how they ended; the oldest are forgotten first.
         messages_kept: the same for messages of the conversation; all are in `history/`.
         runs: how runs of the manager are tried, and what follows when all engines fail.
+        evolver: when the evolver may work; None for no evolver.
         sinks: where to tell how tasks ended, besides their sessions (NT-2).
     """
 
@@ -71,6 +73,7 @@ class CastConfig(BaseModel):
     tasks_kept: int = Field(default=100_000, ge=1)
     messages_kept: int = Field(default=20_000, ge=1)
     runs: RunPolicy = RunPolicy()
+    evolver: EvolverPolicy | None = None
     sinks: tuple[SinkConfig, ...] = ()
 
     @field_validator("sinks")
@@ -146,10 +149,15 @@ async def start_cast(
     if (home := system.home) is not None:
         for cursor in await system.run_blocking(checkpoint_cursors, home.files, home.state / FOLDER):
             system.prove(cursor.journal, cursor.incarnation, cursor.seq)
-    arguments = (config or CastConfig()).arguments()
+    config = config or CastConfig()
+    arguments = config.arguments()
     arguments["manager"]["engines"] = tuple(engines)
     arguments["workers"] |= {"callables": callables, "executors": executors}
-    children = tuple(_child(role, arguments.get(role.name, {})) for role in CAST)
+    cast = CAST
+    if config.evolver is not None:
+        cast = (*CAST, EVOLVER)
+        arguments["evolver"] = {"engines": tuple(engines), "policy": config.evolver}
+    children = tuple(_child(role, arguments.get(role.name, {})) for role in cast)
     return await system.spawn(
         Supervisor, name="cast", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=5, period_s=30.0
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from understudy.actors.cron import CronActor
+from understudy.actors.evolver import EvolverActor
 from understudy.actors.manager import ManagerActor
 from understudy.actors.notifier import NotifierActor
 from understudy.actors.projection import FollowingFailed, ProjectionActor
@@ -33,3 +34,6 @@ CAST: tuple[Role, ...] = (
     Role("cron", CronActor, "fires schedules"),
     Role("workers", WorkerPoolActor, "carries out tasks"),
 )
+
+EVOLVER = Role("evolver", EvolverActor, "learns in idle windows; only when it is configured")
+"""Started last, when `CastConfig.evolver` is set."""

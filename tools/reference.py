@@ -15,13 +15,15 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from understudy.actors.cast import CastConfig
+from understudy.actors.evolver import EvolverPolicy
 from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import CallbackConfig, FileConfig, WebhookConfig
-from understudy.actors.registry import CAST
+from understudy.actors.registry import CAST, EVOLVER
 from understudy.protocols import (
     conversation,
     engine,
     errors,
+    evolution,
     lifecycle,
     notifications,
     proposals,
@@ -42,6 +44,7 @@ CONVERSATIONS = (
     ("Tasks", "`workers`", (tasks,)),
     ("Schedules", "`cron`", (schedules,)),
     ("Notifications", "`notifier`", (notifications,)),
+    ("The evolver", "`evolver`", (evolution,)),
     ("The read model", "`projection`", (read_model,)),
 )
 
@@ -59,6 +62,10 @@ def settings_page() -> str:
         "### Of the manager's runs",
         "`CastConfig(runs=RunPolicy(...))` of `understudy.actors.manager`; in the file `[cast.runs]`.",
         fields_table(RunPolicy),
+        "### Of the evolver",
+        "`CastConfig(evolver=EvolverPolicy(...))` of `understudy.actors.evolver`; in the file the table "
+        "`[cast.evolver]`, which may be empty.",
+        fields_table(EvolverPolicy),
         "## Of a home",
         "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` "
         "has the settings above, `[cast]` those of the cast. What is not there has its default; what does "
@@ -100,7 +107,7 @@ def cast_page() -> str:
     parts = [
         table(
             ("journal", "class", "what it does"),
-            [(f"`{r.name}`", f"`{r.actor.__name__}`", r.about) for r in CAST],
+            [(f"`{r.name}`", f"`{r.actor.__name__}`", r.about) for r in (*CAST, EVOLVER)],
         )
     ]
     for title, actor, modules in CONVERSATIONS:

@@ -109,6 +109,8 @@ class Resumable(Protocol):
 class Evolving(Protocol):
     """An engine that can learn from the conversation while nothing is to be done (MG-7)."""
 
+    name: str
+
     async def evolve(self, messages: tuple[HistoryMessage, ...], persona: Persona | None) -> tuple[str, str]:
         """What is known of the people, and how the agent is to be: two texts in place of the old ones.
 

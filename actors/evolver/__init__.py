@@ -1,0 +1,5 @@
+"""The evolver."""
+
+from understudy.actors.evolver.evolver import EvolverActor, EvolverPolicy, EvolverState
+
+__all__ = ["EvolverActor", "EvolverPolicy", "EvolverState"]
