@@ -12,6 +12,7 @@ from understudy.supervision.testing.checks import (
     StateChangedWithoutEvent,
     check_replays,
 )
+from understudy.supervision.testing.conformance import assert_conforms
 from understudy.supervision.testing.files import MemoryFiles
 
 
@@ -106,3 +107,26 @@ async def test_a_replay_that_gives_another_state_is_found() -> None:
             AssertionError, match=r"state\.names to be what the journal says up to seq 2, \[\]"
         ):
             await check_replays(system)
+
+
+class Clock(PersistentActor[CounterState]):
+    """Answers with what is not in its journal."""
+
+    calls = 0
+
+    def add(self, message: Add) -> int:
+        Clock.calls += 1
+        self.emit(Added(count=message.count))
+        return Clock.calls
+
+    def added(self, event: Added) -> None:
+        self.state.count += event.count + Clock.calls
+
+
+def test_an_actor_whose_state_is_not_what_its_events_say_does_not_conform() -> None:
+    """Changed beside the event, or by an event that looks at other things than the state."""
+    assert_conforms(Counter, [Add(count=1), Add(count=2)])
+    with pytest.raises(StateChangedWithoutEvent, match=r"state\.names"):
+        assert_conforms(Counter, [Add(count=1, sly=True)])
+    with pytest.raises(AssertionError, match=r"state\.count"):
+        assert_conforms(Clock, [Add(count=1), Add(count=2)])
