@@ -14,7 +14,7 @@ from understudy.actors.notifier import SinkConfig
 from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model import Kept
 from understudy.actors.projection.model_file import checkpoint_cursors
-from understudy.actors.registry import CAST, EVOLVER, Role
+from understudy.actors.registry import CAST, EVOLVER, ROLES, Role
 from understudy.actors.workers.config import PoolConfig
 from understudy.protocols.errors import Refused
 from understudy.protocols.tasks import FILE_BYTES, Variable
@@ -153,11 +153,11 @@ async def start_cast(
     arguments = config.arguments()
     arguments["manager"]["engines"] = tuple(engines)
     arguments["workers"] |= {"callables": callables, "executors": executors}
-    cast = CAST
+    roles = CAST
     if config.evolver is not None:
-        cast = (*CAST, EVOLVER)
-        arguments["evolver"] = {"engines": tuple(engines), "policy": config.evolver}
-    children = tuple(_child(role, arguments.get(role.name, {})) for role in cast)
+        roles = ROLES
+        arguments[EVOLVER.name] = {"engines": tuple(engines), "policy": config.evolver}
+    children = tuple(_child(role, arguments.get(role.name, {})) for role in roles)
     return await system.spawn(
         Supervisor, name="cast", children=children, strategy=Strategy.ONE_FOR_ONE, intensity=5, period_s=30.0
     )

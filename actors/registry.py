@@ -29,7 +29,7 @@ class Role(NamedTuple):
 # a crash back and starts them when all who hear of them are there.
 CAST: tuple[Role, ...] = (
     Role("projection", ProjectionActor, "one read model of all journals", outages=(FollowingFailed,)),
-    Role("notifier", NotifierActor, "tells sessions how their tasks ended"),
+    Role("notifier", NotifierActor, "tells sessions and sinks how tasks ended"),
     Role("manager", ManagerActor, "answers inputs and results, through an engine"),
     Role("cron", CronActor, "fires schedules"),
     Role("workers", WorkerPoolActor, "carries out tasks"),
@@ -37,3 +37,6 @@ CAST: tuple[Role, ...] = (
 
 EVOLVER = Role("evolver", EvolverActor, "learns in idle windows; only when it is configured")
 """Started last, when `CastConfig.evolver` is set."""
+
+ROLES: tuple[Role, ...] = (*CAST, EVOLVER)
+"""Everybody whose journal a home of the cast may have."""

@@ -18,7 +18,7 @@ from understudy.actors.cast import CastConfig
 from understudy.actors.evolver import EvolverPolicy
 from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import CallbackConfig, FileConfig, WebhookConfig
-from understudy.actors.registry import CAST, EVOLVER
+from understudy.actors.registry import ROLES
 from understudy.protocols import (
     conversation,
     engine,
@@ -107,7 +107,7 @@ def cast_page() -> str:
     parts = [
         table(
             ("journal", "class", "what it does"),
-            [(f"`{r.name}`", f"`{r.actor.__name__}`", r.about) for r in (*CAST, EVOLVER)],
+            [(f"`{r.name}`", f"`{r.actor.__name__}`", r.about) for r in ROLES],
         )
     ]
     for title, actor, modules in CONVERSATIONS:

@@ -12,7 +12,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from understudy.actors.registry import CAST
+from understudy.actors.registry import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class _Line(TypedDict):
 
 def log_actions(system: ActorSystem) -> Callable[[], None]:
     """Log each event of the cast from now on; returns the end of it."""
-    journals = {role.name for role in CAST} - {"projection"}  # its events are checkpoints
+    journals = {role.name for role in ROLES} - {"projection"}  # its events are checkpoints
 
     def note(journal: str, _seq: int, lines: bytes) -> None:
         if journal in journals and log.isEnabledFor(logging.INFO):
@@ -99,11 +99,11 @@ def actions_of(journal: str, line: _Line) -> Iterator[tuple[str, dict[str, objec
 
 
 def operator_of(journal: str, cause: str, kind: str, data: dict[str, Any]) -> str:
-    """Who did it: `api`, `runtime` (a start, a limit), or the name of the actor that decided."""
+    """Who did it: `api`, `runtime` (a start or stop, a limit), or the name of the actor that decided."""
     if isinstance(source := data.get("source"), str):
         return source
     sender = cause.partition("/")[0]
-    if sender == "start":
+    if sender in ("start", "stop"):
         return "runtime"
     if sender != "outside":
         return sender

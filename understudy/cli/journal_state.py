@@ -15,7 +15,7 @@ from cyclopts.types import NonNegativeInt
 from pydantic import BaseModel
 from rich.text import Text
 
-from understudy.actors.registry import CAST
+from understudy.actors.registry import ROLES
 from understudy.cli import records
 from understudy.cli.exits import Exit, failure
 from understudy.cli.output import console, print_json
@@ -117,9 +117,9 @@ def _class_of(journal: str, actor: str | None) -> type[PersistentActor[Any]]:
         CommandFailed: there is none, or it is not such a class.
     """
     if actor is None:
-        found = next((role.actor for role in CAST if role.name == journal), None)
+        found = next((role.actor for role in ROLES if role.name == journal), None)
         if found is None:
-            own = ", ".join(role.name for role in CAST)
+            own = ", ".join(role.name for role in ROLES)
             detail = f"{journal!r} is not one of {own}: name its class with `--actor module:Class`"
             raise failure(Exit.USAGE, "Usage", detail)
         return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from understudy.actors.projection.fold import fold_line, is_folded, seed
 from understudy.actors.projection.journal_lines import begins_after
 from understudy.actors.projection.model import ReadModel
-from understudy.actors.registry import CAST
+from understudy.actors.registry import ROLES
 from understudy.cli import records
 from understudy.cli.exits import Exit, Problem
 from understudy.cli.output import print_problem
@@ -72,7 +72,7 @@ def _begin(look: Look, home: Home, name: str, report: JournalReport) -> int:
     folder = records.folder_of(home, name)
     base = begins_after(home.files, folder, report.last_seq)
     if base:
-        actor = next(role.actor for role in CAST if role.name == name)
+        actor = next(role.actor for role in ROLES if role.name == name)
         cursor = Cursor(journal=name, incarnation=report.incarnation, seq=base)
         seed(look.model, cursor, replay_state(actor, home.files, folder, base, report.last_seq))
     return base

@@ -11,8 +11,10 @@ import pytest
 from tests.unit.actors.stage import until
 from understudy import ActorSystem
 from understudy.actors.cast import CastConfig, start_cast
+from understudy.actors.evolver import EvolverActor
 from understudy.cli.actions import ACTIONS, log_actions, operator_of
 from understudy.protocols.conversation import SubmitInput
+from understudy.protocols.evolution import FailEvolving
 from understudy.protocols.tasks import CreateTask, TaskSpec
 
 pytestmark = pytest.mark.req("OP-1")
@@ -65,6 +67,19 @@ async def test_who_did_what_is_logged_for_each_event_with_its_ids(tmp_path: Path
     assert found["run_started", None].tool == "offline"
 
 
+async def test_an_evolver_is_logged_like_the_rest_of_the_cast(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is in a cast only when it is configured; its journal is one of the cast's all the same."""
+    caplog.set_level("INFO", logger=ACTIONS)
+    async with ActorSystem(tmp_path) as system:
+        end = log_actions(system)
+        evolver = await system.spawn(EvolverActor, name="evolver")
+        await evolver.ask_async(FailEvolving(window=0, error="the model is down"))
+        end()
+    assert "evolver: evolving failed, the model is down" in [record.message for record in caplog.records]
+
+
 @pytest.mark.parametrize(
     ("cause", "kind", "data", "operator"),
     [
@@ -73,6 +88,7 @@ async def test_who_did_what_is_logged_for_each_event_with_its_ids(tmp_path: Path
         ("cron/3", "TaskStarted", {}, "cron"),
         ("outside/7", "TaskStarted", {}, "workers"),
         ("start/1", "TaskRequeued", {}, "runtime"),
+        ("stop/1", "RunPaused", {}, "runtime"),
         ("outside/7", "TaskFinished", {"source": "worker"}, "worker"),
         ("outside/7", "TaskCancelRequested", {"source": "api"}, "api"),
     ],

@@ -10,8 +10,10 @@ import trio
 
 from tests.unit.supervision.bank import Account, Deposit
 from understudy import ActorSystem
+from understudy.actors.evolver import EvolverActor
 from understudy.cli.app import run
 from understudy.cli.exits import Exit
+from understudy.protocols.evolution import FailEvolving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +91,21 @@ def test_state_and_diff_show_what_was_and_what_changed(
     found = json.loads(out(capsysbinary, "journal", "diff", "alice", "3", "0", "--json", *common))
     assert found["changes"][0] == {"path": "/cents", "op": "replace", "before": 125, "after": 0}
     assert out(capsysbinary, "journal", "diff", "alice", "3", "3", *common) == "nothing changed\n"
+
+
+def test_state_of_an_evolver_is_shown_without_its_class(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It is one of Understudy's own, though not in every cast."""
+
+    async def live() -> None:
+        async with ActorSystem(tmp_path) as system:
+            evolver = await system.spawn(EvolverActor, name="evolver")
+            await evolver.ask_async(FailEvolving(window=0, error="the model is down"))
+
+    trio.run(live)
+    state = json.loads(out(capsysbinary, "journal", "state", "evolver", "--home", str(tmp_path)))
+    assert state["tried_at"] is not None
 
 
 def test_what_can_not_be_shown_is_refused_with_the_reason(
