@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from understudy.actors.workers.state import OverTask
     from understudy.supervision.blocking import RunBlocking
+    from understudy.supervision.files import Files
+    from understudy.supervision.home import Home
 
 log = logging.getLogger("understudy.workers")
 
@@ -25,17 +27,17 @@ def name_of(task: str, attempt: int) -> str:
     return f"{FOLDER}/{task}-{attempt}.log"
 
 
-async def remove(run_blocking: RunBlocking, home: Path, task: str, over: OverTask) -> None:
+async def remove(run_blocking: RunBlocking, home: Home, task: str, over: OverTask) -> None:
     """Remove the files of a task that the pool has forgotten."""
-    await run_blocking(_unlink, [home / name_of(task, number) for number in over.files])
+    await run_blocking(_unlink, home.files, [home.path / name_of(task, number) for number in over.files])
 
 
-async def sweep(run_blocking: RunBlocking, home: Path, known: Collection[str], next_number: int) -> None:
+async def sweep(run_blocking: RunBlocking, home: Home, known: Collection[str], next_number: int) -> None:
     """Remove the files of tasks below `next_number` that are not known.
 
     A crash can have come between the forgetting and the removing. Newer tasks run meanwhile.
     """
-    await run_blocking(_sweep, home / FOLDER, known, next_number)
+    await run_blocking(_sweep, home.files, home.path / FOLDER, known, next_number)
 
 
 def read_output(home: Path, task: str, attempt: int, offset: int, limit: int) -> tuple[bytes, int] | None:
@@ -51,20 +53,18 @@ def read_output(home: Path, task: str, attempt: int, offset: int, limit: int) ->
         return None
 
 
-def _sweep(folder: Path, known: Collection[str], next_number: int) -> None:
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - a hundred thousand names; Path objects cost more
-    except FileNotFoundError:
-        return
-    for name in names:
+def _sweep(files: Files, folder: Path, known: Collection[str], next_number: int) -> None:
+    for name in files.listdir(folder):
         task = name.rpartition("-")[0]
         if task not in known and is_given(task, "task", next_number):
-            _unlink([folder / name])
+            _unlink(files, [folder / name])
 
 
-def _unlink(paths: Iterable[Path]) -> None:
+def _unlink(files: Files, paths: Iterable[Path]) -> None:
     for path in paths:
         try:
-            path.unlink(missing_ok=True)
+            files.unlink(path)
+        except FileNotFoundError:
+            continue
         except OSError as error:
             log.warning("can't remove %s: %s", path, error, extra={"action": "output_kept"})

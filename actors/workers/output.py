@@ -6,12 +6,13 @@ import logging
 import threading
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import trio
 
 from understudy.protocols.tasks import EXCERPT_BYTES, FILE_BYTES, RECORD_BYTES, Output
 from understudy.supervision.blocking import in_thread
+from understudy.supervision.files import REPLACE, Files
 
 if TYPE_CHECKING:
     from understudy.supervision.blocking import RunBlocking
@@ -30,11 +31,12 @@ class Capture:
         name: the file's path in the home.
         record_bytes, file_bytes: the two bounds.
         run_blocking: how the writing is kept off the loop.
+        files: what it is written with.
     """
 
     __slots__ = (
-        "_broken", "_file", "_file_bytes", "_home", "_lock", "_name", "_order", "_pending", "_record_bytes",
-        "_run_blocking", "_tail", "_taken", "_written", "total",
+        "_broken", "_file", "_file_bytes", "_files", "_home", "_lock", "_name", "_order", "_pending",
+        "_record_bytes", "_run_blocking", "_tail", "_taken", "_written", "total",
     )  # fmt: skip
 
     def __init__(
@@ -45,7 +47,9 @@ class Capture:
         record_bytes: int = RECORD_BYTES,
         file_bytes: int = FILE_BYTES,
         run_blocking: RunBlocking = in_thread,
+        files: Files | None = None,
     ) -> None:
+        self._files = files or Files()
         self._run_blocking = run_blocking
         self._home = home
         self._name = name
@@ -55,7 +59,7 @@ class Capture:
         self._pending = bytearray()
         self._taken = 0  # by the file or for it
         self._written = 0
-        self._file: IO[bytes] | None = None
+        self._file: int | None = None  # a descriptor of `files`
         self._broken = False
         self._lock: threading.Lock | None = None
         self._order: trio.Lock | None = None
@@ -138,9 +142,9 @@ class Capture:
         try:
             if self._file is None:
                 path = self._home / self._name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("wb", buffering=0)
-            self._file.write(data)
+                self._files.make_folders(path.parent)
+                self._file = self._files.open(path, REPLACE)
+            self._files.write_all(self._file, bytes(data))
             self._written += len(data)
         except OSError as error:
             self._give_up(error)
@@ -148,8 +152,8 @@ class Capture:
     def _close(self) -> None:
         try:
             if self._file is not None:
-                self._file.close()
-                self._file = None
+                file, self._file = self._file, None
+                self._files.close(file)
         except OSError as error:
             self._give_up(error)
 

@@ -106,6 +106,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         home = self.system.home
         assert home is not None, "a persistent actor's system has a home"
         self._home = home.path
+        self._files = home.files
         if limit < 1:
             raise ValueError(f"expected a limit of at least 1 attempt at once, got {limit}")
         config = config or PoolConfig()
@@ -145,7 +146,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             self._enqueue(task)
         self._dispatch()
         known = frozenset(self.state.active) | self.state.over.keys()
-        self.start_task(sweep, self.system.run_blocking, self._home, known, self.state.next_task)
+        self.start_task(sweep, self.system.run_blocking, self.system.home, known, self.state.next_task)
 
     async def on_stop(self) -> None:
         """End the running attempts; their tasks go on after the next start, which does not count."""
@@ -387,6 +388,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                     name_of(task_id, task.attempts),
                     file_bytes=self._file_bytes,
                     run_blocking=self.system.run_blocking,
+                    files=self._files,
                 ),
             )
             self._cell.effect(partial(self._runners.begin, attempt, executor))
@@ -489,7 +491,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         was_pending = task.status == "pending"
         self.emit(event)
         if oldest is not None and oldest[1].files:
-            self.start_task(remove, self.system.run_blocking, self._home, *oldest)
+            self.start_task(remove, self.system.run_blocking, self.system.home, *oldest)
         if was_pending:
             self._waiting.drop(task.id)
             if task.id in self._asleep:

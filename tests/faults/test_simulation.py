@@ -26,8 +26,10 @@ def simulate(seed: int, hours: float, files: type[MemoryFiles] = MemoryFiles) ->
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_cast_keeps_its_promises_through_hours_of_faults(seed: int) -> None:
     """Whatever the seed does: every input one reply, every task one end, every firing once."""
-    story, _ = simulate(seed, 2.0)
+    story, disk = simulate(seed, 2.0)
     assert story.turns > 100
+    outputs = [path for path in disk.everything() if path.parent.name == "output"]
+    assert outputs, "what commands wrote is on the same disk as everything else"
     assert story.happened.total() > 10, "faults struck"
 
 
