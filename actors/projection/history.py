@@ -123,8 +123,11 @@ class History:
         if day <= self._partial:
             lines = {**_by_id(old), **lines}
         data = b"".join(lines.values())
-        if old != data:
-            self._files.publish(path, data)
+        if old.startswith(data):
+            return (
+                False  # all of it is there, and maybe what is still to be read again: a rebuild is under way
+            )
+        self._files.publish(path, data)
         return not data.startswith(old)
 
 

@@ -199,3 +199,20 @@ async def test_the_first_kept_day_keeps_what_the_read_model_has_forgotten(tmp_pa
     await again.flush()
     lines = (tmp_path / "2026-11-19.jsonl").read_bytes().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["msg-0", "msg-1", "msg-2", "msg-3"]
+
+
+@pytest.mark.req("MG-6")
+async def test_a_rebuild_under_way_does_not_take_from_a_file_what_it_has_not_read_again(
+    tmp_path: Path,
+) -> None:
+    """Else a crash in the middle of it, or a reader, would find half a day."""
+    rows = [message(number, MIDNIGHT_UTC + number) for number in range(3)]
+    first, again = History(Files(), tmp_path, "UTC"), History(Files(), tmp_path, "UTC")
+    for row in rows:
+        first.add(row)
+    await first.flush()
+    written = (tmp_path / "2026-11-19.jsonl").read_bytes()
+    for row in rows:
+        again.add(row)
+        assert await again.flush() == []
+        assert (tmp_path / "2026-11-19.jsonl").read_bytes() == written
