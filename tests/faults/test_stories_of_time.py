@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -12,10 +13,15 @@ from trio.testing import MockClock
 
 from tests.unit.actors.stage import journal_events
 from understudy import ActorSystem, UnderstudyError
+from understudy.actors.cast import start_cast
 from understudy.actors.cron import CronActor
-from understudy.actors.workers import CallableExecutor, WorkerPoolActor, succeed
+from understudy.actors.manager import ManagerState
+from understudy.actors.workers import CallableExecutor, PoolState, WorkerPoolActor, succeed
+from understudy.protocols.conversation import SubmitInput
 from understudy.protocols.schedules import AddSchedule, ScheduleSpec
+from understudy.protocols.tasks import CreateTask, TaskSpec
 from understudy.supervision.testing.clock import VirtualClock
+from understudy.supervision.testing.crashes import crash_everywhere
 from understudy.supervision.testing.files import FaultyFiles
 
 LIVES, LIFE_S = 44, 20.0
@@ -56,3 +62,51 @@ async def test_restarts_that_come_more_often_than_a_schedule_is_due_neither_lose
         if event["type"] == "TaskCreated"
     )
     assert made == dict.fromkeys(fired, 1)
+
+
+class Errand:
+    """The whole cast with an input that wants a task, and a task of somebody else's."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+
+    async def live(self, system: ActorSystem) -> None:
+        """Ask for both, and see them done."""
+        await self._ask(system)
+        await self._wait_until_done(system)
+
+    async def check(self, system: ActorSystem) -> None:
+        """Ask again with the same keys, see them done, and count."""
+        await self._ask(system)
+        await self._wait_until_done(system)
+        manager: ManagerState = system.cell("manager").actor.state
+        pool: PoolState = system.cell("workers").actor.state
+        assert (manager.next_input, [*manager.inputs]) == (2, [])
+        # Two tasks, whatever their ids: one that a cut run had reserved is never given to another.
+        assert [one.status for one in pool.over.values()] == ["succeeded", "succeeded"]
+
+    async def _ask(self, system: ActorSystem) -> None:
+        await start_cast(system, executors={"shell": CallableExecutor(succeed)})
+        for key, actor, message in (
+            ("input", "manager", SubmitInput(text="/run something")),
+            ("task", "workers", CreateTask(spec=TaskSpec(title="work", command=("work",)))),
+        ):
+            answer: Any = await system.get(actor).ask_async(message, key=key, timeout_s=60)
+            assert self.told.setdefault(key, answer.id) == answer.id
+
+    async def _wait_until_done(self, system: ActorSystem) -> None:
+        while system.cell("manager").actor.state.inputs or system.cell("workers").actor.state.active:
+            await trio.sleep(1)
+
+
+@pytest.mark.req("JR-3")
+@pytest.mark.req("WK-5")
+def test_a_fault_during_a_recovery_leaves_a_home_that_a_second_one_recovers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The power goes while the cast works, and once more while it comes back."""
+    caplog.set_level("CRITICAL", logger="understudy")
+    whole = crash_everywhere(Errand, points=[])
+    some = range(1, len(whole.operations) + 1, 9)
+    done = crash_everywhere(Errand, points=some, survivors=[None, 1])
+    assert done.crashes == 4 * len(some) > 40
