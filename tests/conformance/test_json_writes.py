@@ -34,6 +34,7 @@ ELSEWISE = {
     "actors/workers/output.py": "what a task writes, as it comes; no JSON",
     "actors/notifier/sinks/file.py": "appends to a file of the user's, and syncs",
     "understudy/cli/app.py": "opens /dev/null for output that nobody reads any more",
+    "understudy/cli/journal_export.py": "streams lines into a file that the user names, however long it gets",
     "understudy/cli/demo/scenes.py": "a script for the demo's tasks",
     "understudy/cli/demo/stage.py": "the demo's server's standard error",
 }
