@@ -37,17 +37,26 @@ class Runners:
     Args:
         pool: who is told how attempts end.
         start: starts a further runner.
+        monotonic: the clock that deadlines are read on.
     """
 
-    def __init__(self, pool: ActorRef[Any], start: Callable[[Callable[[], Any]], object]) -> None:
+    def __init__(
+        self,
+        pool: ActorRef[Any],
+        start: Callable[[Callable[[], Any]], object],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._pool = pool
         self._start = start
+        self._monotonic = monotonic
         self._queue: deque[tuple[Attempt, Executor]] = deque()
         self._idle: list[trio.lowlevel.Task] = []
         self._coming = 0
 
     def begin(self, attempt: Attempt, executor: Executor) -> None:
-        """Carry the attempt out."""
+        """Carry the attempt out. Its time runs from now."""
+        if attempt.spec.timeout_s is not None:
+            attempt.deadline = self._monotonic() + attempt.spec.timeout_s
         self._queue.append((attempt, executor))
         self._wake()
 
@@ -68,7 +77,7 @@ class Runners:
                 attempt, executor = self._queue.popleft()
                 if self._queue:
                     self._wake()
-                await carry_out(self._pool, attempt, executor)
+                await carry_out(self._pool, attempt, executor, self._monotonic)
             if len(self._idle) >= IDLE_RUNNERS:
                 return
             task = trio.lowlevel.current_task()
@@ -84,8 +93,14 @@ class Runners:
         return abort
 
 
-async def carry_out(pool: ActorRef[Any], attempt: Attempt, executor: Executor) -> None:
-    """Run the attempt, and tell the pool how it ended; its token says which attempt it was (rule E3)."""
+async def carry_out(
+    pool: ActorRef[Any], attempt: Attempt, executor: Executor, monotonic: Callable[[], float]
+) -> None:
+    """Run the attempt, and tell the pool how it ended; its token says which attempt it was (rule E3).
+
+    Whether it was in time is decided here, once: by when its outcome is seen. A tick of its timer that
+    comes before or behind the outcome changes nothing of that.
+    """
     exit_code, reason, hopeless = None, "ended before it was done", False
     attempt.begun = True
     try:
@@ -105,6 +120,8 @@ async def carry_out(pool: ActorRef[Any], attempt: Attempt, executor: Executor) -
         output=await attempt.capture.close(),
     )
     attempt.report, attempt.ended = ended, True
+    if attempt.deadline is not None and monotonic() >= attempt.deadline:
+        attempt.overdue = True
     if attempt.gone is not None:
         attempt.gone.set()
     try:

@@ -29,6 +29,7 @@ class Attempt:
         abandoned: whether its thread could not be ended and runs on, by itself.
         show: shows viewers what it says of itself.
         canceled: whether it was told to end; may be looked at from any thread.
+        deadline: an outcome that is seen from this monotonic time on comes too late; set when it begins.
         scope, begun, ended, overdue, report, gone: the pool's own.
     """
 
@@ -43,6 +44,7 @@ class Attempt:
     abandoned: bool = False
     canceled: bool = False
     show: Callable[[Attempt], None] | None = None
+    deadline: float | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     begun: bool = False
     ended: bool = False

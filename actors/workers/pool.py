@@ -132,7 +132,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         self._asleep: set[str] = set()
         self._running: dict[str, Attempt] = {}
         self._show = partial(show, self.system)
-        self._runners = Runners(self.ref, self.start_task)
+        self._runners = Runners(self.ref, self.start_task, self.clock.monotonic)
 
     async def on_start(self) -> None:
         """End what is left of earlier attempts, then put their tasks back: never two at once (H1)."""
@@ -244,6 +244,8 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         if (task := self._holder(message.task, message.attempt)) is None or task.cancel is not None:
             return
         attempt = self._running[task.id]
+        if attempt.ended:
+            return  # its outcome is on its way, and says whether it was in time
         attempt.overdue = True
         attempt.cancel()
         self._watch_end(task)

@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 from pydantic import ValidationError
 
-from tests.unit.actors.stage import Stage, journal_events, journal_lines
+from tests.unit.actors.stage import ManualClock, Stage, journal_events, journal_lines
 from understudy import ActorSystem, NotFound, Refused
-from understudy.actors.workers.state import AttemptEnded, AttemptStuck
+from understudy.actors.workers import Attempt, CallableExecutor
+from understudy.actors.workers.state import AttemptEnded, AttemptOverdue, AttemptStuck
 from understudy.protocols.tasks import (
     CancelTask,
     CreateTask,
@@ -89,6 +91,29 @@ async def test_an_attempt_that_takes_too_long_is_ended_and_fails(tmp_path: Path)
             "runtime",
         )
         assert stage.script.cancelled == ["task-1/1"]
+
+
+@pytest.mark.rule("E3")
+@pytest.mark.parametrize("tick_first", [False, True])
+@pytest.mark.parametrize(("passed_s", "status"), [(9.9, "succeeded"), (10.0, "failed")])
+async def test_an_outcome_counts_as_in_time_by_when_it_is_seen(
+    tmp_path: Path, passed_s: float, status: str, *, tick_first: bool
+) -> None:
+    """Whether the timer's tick comes before it or behind it in the mailbox decides nothing."""
+    clock = ManualClock(1000.0)
+
+    async def end(attempt: Attempt) -> None:
+        await trio.lowlevel.checkpoint()
+        clock.jump(passed_s)
+        if tick_first:
+            system.get("workers").tell(AttemptOverdue(task=attempt.task, attempt=attempt.number))
+
+    async with ActorSystem(tmp_path, clock=clock) as system:
+        stage = await Stage.set(system, executors={"late": CallableExecutor(end)})
+        await stage.create(executor="late", timeout_s=10.0)
+        (result,) = await stage.wait_told(1)
+    assert result.status == status
+    assert result.reason == ("exit code 0" if status == "succeeded" else "timed out after 10 s")
 
 
 @pytest.mark.req("WK-2")
