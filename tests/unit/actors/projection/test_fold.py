@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import pytest
 
 from tests.journal_kit import START_S, conversation, cron, finished, made_line, pool
+from understudy.actors.projection import fold_tasks
 from understudy.actors.projection.fold import fold_line
 from understudy.actors.projection.fold_schedules import SKIPPED_KEPT, detail_of
 from understudy.actors.projection.model import OUTPUT_BUDGET_BYTES, ReadModel
@@ -36,6 +39,7 @@ from understudy.protocols.tasks import (
     TaskSpec,
     TaskStarted,
 )
+from understudy.protocols.upcasting import by_name
 
 
 def folded(model: ReadModel, journal: str, lines: list[bytes]) -> list[Change]:
@@ -240,3 +244,34 @@ def test_of_many_schedules_the_first_skips_are_forgotten() -> None:
     assert len(model.skipped) == SKIPPED_KEPT
     assert "sched-1" not in model.skipped
     assert "sched-2" in model.skipped
+
+
+class RenamedCreated(TaskCreated):
+    """What a later version of the program could make of `TaskCreated`."""
+
+    kind: ClassVar[str] = "TaskMade"
+    version: ClassVar[int] = 3
+    was: ClassVar[tuple[str, ...]] = ("TaskCreated",)
+
+    @classmethod
+    def upcast(cls, version: int, data: dict[str, Any]) -> dict[str, Any]:
+        if version == 1:
+            return {**data, "why": "version 1"}
+        return {**data, "why": f"{data['why']}, carried over"}
+
+
+@pytest.mark.req("JR-6", "PJ-1")
+def test_lines_of_older_versions_are_folded_as_what_the_actors_make_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under a former name, through each step of the event's own upcast; a newer one is left out, and said."""
+    folds = {"workers": (by_name([RenamedCreated]), fold_tasks.fold_task)}
+    monkeypatch.setattr("understudy.actors.projection.fold._FOLDS", folds)
+    model = ReadModel()
+    old = made_line(1, TaskCreated(id="task-1", spec=TaskSpec(title="t", command=("true",))))
+    folded(model, "workers", [old])
+    assert [(row.id, row.why) for row in model.tasks] == [("task-1", "version 1, carried over")]
+    newer = old.replace(b'"v":1', b'"v":4')
+    found = fold_line(model, Cursor(journal="workers", incarnation=1, seq=2), newer)
+    assert found.changes == []
+    assert "expected TaskMade up to version 3, got version 4" in (found.problem or "")
