@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import durable, footprint, latency, messaging, recovery, tasks
+from tests.benchmarks import durable, footprint, latency, messaging, queues, recovery, schedules, tasks
 from tests.benchmarks.rows import Row
 
 ROWS: dict[str, Row] = {
@@ -13,6 +13,8 @@ ROWS: dict[str, Row] = {
         *durable.ROWS,
         *recovery.ROWS,
         *tasks.ROWS,
+        *queues.ROWS,
+        *schedules.ROWS,
         *latency.ROWS,
     )
 }

@@ -116,5 +116,5 @@ def start_and_stop(count: int) -> Callable[[], float]:
 def expect(wanted: int, got: object) -> None:
     """A side that did not do its work must not get a figure."""
     if wanted != got:
-        msg = f"expected {wanted} messages handled, got {got}"
+        msg = f"expected {wanted} done, got {got}"
         raise AssertionError(msg)

@@ -9,12 +9,9 @@ import trio
 
 from tests.benchmarks import peer_disk
 from tests.benchmarks.cast import Client, CreateJob, Executor, Pool
-from tests.benchmarks.peer_pykka import expect
+from tests.benchmarks.pool import in_flight
 from tests.benchmarks.rows import Better, Row, fresh_folder, plain
-from understudy import Actor, ActorSystem
-from understudy.actors.workers import CallableExecutor, WorkerPoolActor, succeed
-from understudy.protocols.notifications import TaskDone
-from understudy.protocols.tasks import CreateTask, TaskSpec
+from understudy import ActorSystem
 
 IN_FLIGHT, JOBS = 100, 5_000
 """5,000 jobs: 100 clients, each waits for its job before it makes the next one."""
@@ -47,51 +44,6 @@ def small_pool() -> float:
         return trio.run(main, home)
 
 
-class Listener(Actor):
-    """Hears from the pool how its tasks ended."""
-
-    def __init__(self, done: dict[str, trio.Event]) -> None:
-        super().__init__()
-        self._done = done
-
-    def task_done(self, message: TaskDone) -> None:
-        """The task's last turn is durable. Its client may not have its id yet."""
-        self._done.setdefault(message.result.task, trio.Event()).set()
-
-
-def real_pool() -> float:
-    """Tasks per second through the cast's own `WorkerPoolActor`, with a callable that does nothing."""
-
-    async def main(home: Path) -> float:
-        done: dict[str, trio.Event] = {}
-        create = CreateTask(spec=TaskSpec(title="no-op", executor="no-op"))
-        async with ActorSystem(home) as system:
-            await system.spawn(Listener, name="listener", done=done)
-            pool = await system.spawn(
-                WorkerPoolActor,
-                name="workers",
-                limit=IN_FLIGHT,
-                executors={"no-op": CallableExecutor(succeed)},
-                notify="listener",
-            )
-
-            async def client() -> None:
-                for _ in range(JOBS // IN_FLIGHT):
-                    task = (await pool.ask_async(create)).id
-                    await done.setdefault(task, trio.Event()).wait()
-
-            started = time.perf_counter()
-            async with trio.open_nursery() as nursery:
-                for _ in range(IN_FLIGHT):
-                    nursery.start_soon(client)
-            took = time.perf_counter() - started
-            expect(JOBS, len(done))
-            return JOBS / took
-
-    with fresh_folder() as home:
-        return trio.run(main, home)
-
-
 ROWS = (
     # Ours: three journal lines a task, the creation acknowledged when durable, sends between the
     # turns by the durable outbox, a no-op executor, the client told when the last line is durable.
@@ -119,6 +71,6 @@ ROWS = (
         Better.HIGHER,
         "x",
         "/s",
-        plain(real_pool, peer_disk.raw_syncs),
+        plain(in_flight(IN_FLIGHT, JOBS // IN_FLIGHT), peer_disk.raw_syncs),
     ),
 )
