@@ -7,12 +7,13 @@ INSTALLED := $(VENV)/.installed
 SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 
-.PHONY: help demo test check format lint types layers pytest browser bench storm simulate mutants gates clean
+.PHONY: help demo test check format lint types layers pytest browser bench soak storm simulate mutants gates clean
 
 help:
 	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
 	@echo "make test    everything that CI checks (make check is the same)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
+	@echo "make soak    ten minutes of 200 tasks a second: what memory and files do"
 	@echo "make storm   fifty kill -9 at random moments under load"
 	@echo "make simulate ARGS='--seed N --hours H'   the cast on a disk and a clock that fail it, in virtual time"
 	@echo "make mutants each rule of durability broken once, and the test that catches it"
@@ -55,6 +56,9 @@ pytest: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks.soak $(ARGS)
 
 storm: $(INSTALLED)
 	$(BIN)/python -m tests.faults.storm --kills 50 $(ARGS)

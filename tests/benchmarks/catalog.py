@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import durable, footprint, latency, messaging, queues, recovery, schedules, tasks
+from tests.benchmarks import (
+    durable,
+    footprint,
+    large_home,
+    latency,
+    messaging,
+    queues,
+    recovery,
+    schedules,
+    tasks,
+)
 from tests.benchmarks.rows import Row
 
 ROWS: dict[str, Row] = {
@@ -15,6 +25,7 @@ ROWS: dict[str, Row] = {
         *tasks.ROWS,
         *queues.ROWS,
         *schedules.ROWS,
+        *large_home.ROWS,
         *latency.ROWS,
     )
 }

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import trio
 
+from tests.benchmarks import measure
 from tests.benchmarks.rows import Better, Options, Row, Sides, fresh_folder
+from tests.benchmarks.serving import server
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,40 +29,6 @@ Json = str | float | bool | None | list["Json"] | dict[str, "Json"]
 RATE, SECONDS = 50, 6
 WARM = 20
 WAIT_S = 30.0
-LISTENING = "listening on "
-
-
-@contextlib.contextmanager
-def server() -> Generator[str]:
-    """`understudy serve` on a home of its own; yields its address, ends it by its pid."""
-    with fresh_folder() as home:
-        command = [
-            str(Path(sys.executable).with_name("understudy")),
-            "serve",
-            "--home",
-            str(home),
-            "--port",
-            "0",
-        ]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            try:
-                yield _address(process)
-            finally:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(WAIT_S)
-                except subprocess.TimeoutExpired:
-                    os.kill(process.pid, signal.SIGKILL)
-
-
-def _address(process: subprocess.Popen[str]) -> str:
-    for line in process.stdout or ():
-        if LISTENING in line:
-            return line.partition(LISTENING)[2].strip()
-    msg = f"expected the server to say {LISTENING!r}, it ended with {process.wait()}"
-    raise RuntimeError(msg)
 
 
 class Run:
@@ -141,20 +104,17 @@ def replies(address: str, notes: dict[str, Note]) -> float:
     accept = sorted((run.accepted[name] - at) * 1e3 for name, at in run.posted.items())
     notes.update(
         p50_ms=round(statistics.median(whole), 2),
-        from_202_p99_ms=round(_p99(after), 2),
-        accepted_p99_ms=round(_p99(accept), 2),
+        from_202_p99_ms=round(measure.p99(after), 2),
+        accepted_p99_ms=round(measure.p99(accept), 2),
         inputs=len(whole),
     )
-    return _p99(whole)
-
-
-def _p99(ordered: list[float]) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return measure.p99(whole)
 
 
 @contextlib.contextmanager
 def _serving(_options: Options) -> Generator[Sides]:
-    with server() as address:
+    with fresh_folder() as home, server(home) as served:
+        address = served.address
         trio.run(_drive, address, WARM, float(RATE))
         sides = Sides(lambda: replies(address, sides.notes))
         yield sides

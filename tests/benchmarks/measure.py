@@ -84,6 +84,11 @@ def spread(values: Sequence[float]) -> float:
     return abs((high - low) / middle)
 
 
+def p99(ordered: Sequence[float]) -> float:
+    """The value that one in a hundred of `ordered` (lowest first) is above."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
 def result(row: Row, modes: Sequence[Mode]) -> float:
     """The figure that counts: the worse of the modes, in the row's unit."""
     figures = [mode.ratio if row.unit == "x" else mode.ours for mode in modes]
