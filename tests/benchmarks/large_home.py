@@ -68,13 +68,17 @@ def lists(client: httpx.Client) -> float:
 
 
 def _listed(client: httpx.Client) -> int:
-    """How many tasks a list holds. A server that is not ready says 503 and is asked again."""
+    """How many tasks a list holds. A server whose read model is not level yet is asked again."""
     deadline = time.monotonic() + WAIT_S
-    while (reply := client.get(TASKS)).status_code == NOT_READY:
-        if time.monotonic() > deadline:
-            break
+    count = _count(client.get(TASKS))
+    while count < LIMIT and time.monotonic() < deadline:
         time.sleep(PAUSE_S)
-    return len(reply.raise_for_status().json()["tasks"])
+        count = _count(client.get(TASKS))
+    return count
+
+
+def _count(reply: httpx.Response) -> int:
+    return 0 if reply.status_code == NOT_READY else len(reply.raise_for_status().json()["tasks"])
 
 
 @contextlib.contextmanager

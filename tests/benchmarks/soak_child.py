@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SETTINGS = Settings(segment_bytes=1 << 20, snapshot_bytes=1 << 20, key_window=2_000, key_age_s=10.0)
 """Small, so that growth ends within a minute: what is left must be a leak."""
 CAST = CastConfig(timezone="UTC", concurrency=16, tasks_kept=2_000, messages_kept=2_000)
+SHOWN = 20
+"""Failures that are kept."""
 FINISHED = b'"type":"TaskFinished"'
 
 
@@ -39,12 +41,12 @@ class Counted(BaseModel):
     Attributes:
         finished: lines of the pool's journal that end a task.
         trimmed: how often old lines of a journal were removed.
-        failures: actors that failed, and messages that nobody handled.
+        failures: of actors, and messages that nobody handled; the first of them.
     """
 
     finished: int = 0
     trimmed: int = 0
-    failures: int = 0
+    failures: list[str] = []
 
     def journal_grew(self, name: str, _seq: int, lines: bytes) -> None:
         """Lines are durable."""
@@ -55,7 +57,8 @@ class Counted(BaseModel):
         """Something happened to an actor."""
         kind = type(event).__name__
         self.trimmed += kind == "JournalTrimmed"
-        self.failures += kind in {"ActorFailed", "DeadLetter"}
+        if kind in {"ActorFailed", "DeadLetter"} and len(self.failures) < SHOWN:
+            self.failures.append(f"{kind} {event.model_dump_json()}")
 
 
 async def main(home: Path) -> Counted:

@@ -63,8 +63,10 @@ def _lines(report: Report) -> Iterator[str]:
     counted = report.counted
     yield (
         f"{report.accepted} tasks accepted in {report.seconds:.0f} s ({report.rate:.0f}/s asked for), "
-        f"{counted.finished} finished, journals trimmed {counted.trimmed} times, {counted.failures} failures"
+        f"{counted.finished} finished, journals trimmed {counted.trimmed} times, "
+        f"{len(counted.failures)} failures"
     )
+    yield from (f"- {text}" for text in counted.failures)
     yield ""
     yield "| s | memory MiB | home MiB | history MiB | files |"
     yield "| --- | --- | --- | --- | --- |"
