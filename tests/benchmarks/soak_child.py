@@ -12,7 +12,6 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 from pydantic import BaseModel
@@ -21,13 +20,13 @@ from tests.benchmarks.homes import spawn_cast
 from tests.benchmarks.serving import LISTENING
 from understudy import ActorSystem
 from understudy.actors.cast import CastConfig
+from understudy.protocols.lifecycle import ActorFailed, DeadLetter, JournalTrimmed, LifecycleEvent
 from understudy.supervision.settings import Settings
 from understudy.webui.server import serve_http
 
-if TYPE_CHECKING:
-    from understudy.protocols.lifecycle import LifecycleEvent
-
-SETTINGS = Settings(segment_bytes=1 << 20, snapshot_bytes=1 << 20, key_window=2_000, key_age_s=10.0)
+SETTINGS = Settings(
+    segment_bytes=1 << 17, snapshot_bytes=1 << 17, keep_bytes=1 << 18, key_window=2_000, key_age_s=10.0
+)
 """Small, so that growth ends within a minute: what is left must be a leak."""
 CAST = CastConfig(timezone="UTC", concurrency=16, tasks_kept=2_000, messages_kept=2_000)
 SHOWN = 20
@@ -55,10 +54,9 @@ class Counted(BaseModel):
 
     def happened(self, event: LifecycleEvent) -> None:
         """Something happened to an actor."""
-        kind = type(event).__name__
-        self.trimmed += kind == "JournalTrimmed"
-        if kind in {"ActorFailed", "DeadLetter"} and len(self.failures) < SHOWN:
-            self.failures.append(f"{kind} {event.model_dump_json()}")
+        self.trimmed += isinstance(event, JournalTrimmed)
+        if isinstance(event, ActorFailed | DeadLetter) and len(self.failures) < SHOWN:
+            self.failures.append(f"{type(event).__name__} {event.model_dump_json()}")
 
 
 async def main(home: Path) -> Counted:

@@ -44,7 +44,8 @@ class Report(BaseModel):
 
     def later(self) -> list[Sample]:
         """The second half: what was to fill up has filled up by then."""
-        return [sample for sample in self.samples if sample.at_s >= self.seconds / 2]
+        half_s = self.samples[-1].at_s / 2
+        return [sample for sample in self.samples if sample.at_s >= half_s]
 
 
 def slope(times_s: list[float], values: list[float]) -> float:
