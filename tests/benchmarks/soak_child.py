@@ -16,10 +16,11 @@ from pathlib import Path
 import trio
 from pydantic import BaseModel
 
-from tests.benchmarks.homes import spawn_cast
 from tests.benchmarks.serving import LISTENING
 from understudy import ActorSystem
-from understudy.actors.cast import CastConfig
+from understudy.actors.cast import CastConfig, start_cast
+from understudy.actors.workers import CallableExecutor
+from understudy.actors.workers.executor import Attempt
 from understudy.protocols.lifecycle import ActorFailed, DeadLetter, JournalTrimmed, LifecycleEvent
 from understudy.supervision.settings import Settings
 from understudy.webui.server import serve_http
@@ -59,6 +60,11 @@ class Counted(BaseModel):
             self.failures.append(f"{type(event).__name__} {event.model_dump_json()}")
 
 
+async def say_done(attempt: Attempt) -> None:
+    """What each command is stood in for by: a line of output."""
+    await attempt.write(f"{attempt.mark}: done, and here is what came of it\n".encode())
+
+
 async def main(home: Path) -> Counted:
     """Serve `home` until SIGTERM."""
     counted = Counted()
@@ -66,7 +72,7 @@ async def main(home: Path) -> Counted:
         async with ActorSystem(home, settings=SETTINGS) as system:
             system.subscribe(counted.happened)
             system.subscribe_journals(counted.journal_grew)
-            await spawn_cast(system, CAST)
+            await start_cast(system, CAST, executors={"shell": CallableExecutor(say_done)})
             async with trio.open_nursery() as nursery:
                 url: str = await nursery.start(partial(serve_http, system, "127.0.0.1", 0))
                 sys.stdout.write(f"{LISTENING}{url}\n")
