@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
 from understudy.actors.projection import runtime_state
 from understudy.actors.projection.history import History
-from understudy.actors.projection.model_dump import dump_of
+from understudy.actors.projection.model_dump import ModelDump, dump_of
 from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
 from understudy.protocols.errors import UnderstudyError
 
@@ -33,6 +33,14 @@ FAILED_PAUSE_S = 60.0
 """The longest pause after a failure to write; it doubles up to that."""
 LOOK_PAUSE_S = 30.0
 """Between two looks at whether somebody else has written to `runtime-state.json` while nothing changed."""
+
+
+class Draft(NamedTuple):
+    """The model at one moment, to be written: its file's name, what it holds, how many lines it has read."""
+
+    name: str
+    dump: ModelDump
+    applied: int
 
 
 class Keeper:
@@ -96,10 +104,13 @@ class Keeper:
         pause_s = WRITE_PAUSE_S
         while True:
             before = self._clock.monotonic()
-            written = await self.write()
-            if written and self._is_due():
-                written = await self._take_checkpoint()
+            # The model is fixed before the history is written, so that the history has all that a checkpoint
+            # covers. To wait for a moment when nothing else has come would be to wait for the end of a load.
+            draft = self._draft() if self._is_due() else None
             self._seen = self._applied
+            written = await self.write()
+            if written and draft is not None:
+                written = await self._take_checkpoint(draft)
             pause_s = WRITE_PAUSE_S if written else min(2 * pause_s, FAILED_PAUSE_S)
             await trio.sleep(max(pause_s, 20 * (self._clock.monotonic() - before)))
 
@@ -129,24 +140,24 @@ class Keeper:
 
         So what is written stays in proportion to what is read, and what a start has to read again too.
         """
-        if self.history.dirty:
-            return False
         fresh, rows = self._applied - self._checkpointed, self._feed.model.rows()
         if self._first or self._applied == self._seen:
             return fresh >= (1 if self._first else max(1, CHECKPOINT_LINES // 10, rows // 50))
         return fresh >= max(CHECKPOINT_LINES, rows // 4)
 
-    async def _take_checkpoint(self) -> bool:
-        """Write and sync the model, then journal that it counts; the file before goes last."""
+    def _draft(self) -> Draft:
         self._checkpoints += 1
-        name, dump = file_name(self._feed.epoch, self._checkpoints), dump_of(self._feed.model)
-        applied = self._applied
+        name = file_name(self._feed.epoch, self._checkpoints)
+        return Draft(name, dump_of(self._feed.model), self._applied)
+
+    async def _take_checkpoint(self, draft: Draft) -> bool:
+        """Write and sync the model, then journal that it counts; the file before goes last."""
         try:
-            await self._run_blocking(write_model, self._files, self._folder, name, dump)
-            await self._taken(name, dump.cursors)
+            await self._run_blocking(write_model, self._files, self._folder, draft.name, draft.dump)
+            await self._taken(draft.name, draft.dump.cursors)
         except (OSError, UnderstudyError) as error:
             log.warning("no checkpoint was taken: %s", error, extra={"action": "checkpoint_failed"})
             return False
-        await self._run_blocking(remove_others, self._files, self._folder, name)
-        self._checkpointed, self._first = applied, False
+        await self._run_blocking(remove_others, self._files, self._folder, draft.name)
+        self._checkpointed, self._first = draft.applied, False
         return True

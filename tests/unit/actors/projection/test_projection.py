@@ -14,6 +14,7 @@ from tests.journal_kit import as_filed, conversation, pool, write_journal
 from understudy.actors.projection import ProjectionActor, feed_of, wait_until_shown
 from understudy.actors.projection import keeper as keepers
 from understudy.actors.projection.actor import Unavailable
+from understudy.actors.projection.history import History
 from understudy.protocols import Message
 from understudy.protocols.conversation import ConversationMessage, InputReceived, RunSucceeded
 from understudy.protocols.engine import UserInput
@@ -167,6 +168,25 @@ async def test_a_checkpoint_is_journaled_after_its_file_and_is_used(
         await wait_until_shown(system, "manager", 5)
         assert len(feed.model.messages) == 2
         assert actor.follower.applied_lines <= 1
+
+
+@pytest.mark.rule("P1")
+async def test_checkpoints_are_taken_while_messages_keep_coming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load without a pause must not hold them up: journals are not trimmed beyond the newest."""
+    write_often(monkeypatch)
+    async with running(tmp_path) as (system, _):
+        flush = History.flush
+
+        async def flush_and_hear_more(self: History) -> list[str]:
+            overwritten = await flush(self)
+            await say(system, "and another thing")
+            return overwritten
+
+        monkeypatch.setattr(History, "flush", flush_and_hear_more)
+        await say(system, "one")
+        await checkpointed(system, "manager", 3)
 
 
 @pytest.mark.req("MG-6")
