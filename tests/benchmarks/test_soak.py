@@ -13,9 +13,9 @@ def _sample(at_s: float, rss_mib: float) -> Sample:
 
 def test_every_task_of_a_short_soak_is_done() -> None:
     """The harness of `make soak`: real process, HTTP, cast, compaction; no figure of it is looked at."""
-    report = soak(5, 100)
-    assert report.accepted == 500
-    assert report.counted.finished == 500
+    report = soak(20, 50)
+    assert report.accepted == 1000
+    assert report.counted.finished == 1000
     assert report.counted.failures == []
     assert report.counted.trimmed > 0
     assert len(report.samples) >= 3
