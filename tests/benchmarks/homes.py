@@ -156,5 +156,12 @@ async def _settle(path: Path) -> None:
             await system.get("workers").ask_async(CreateTask(spec=spec), timeout_s=SETTLE_S)
             await wait_until_ready(system, SETTLE_S)
             projection: ProjectionActor = system.cell("projection").actor
-            while projection.state.file is None or projection.feed.model.tasks.active:
+            while projection.feed.model.tasks.active or not _is_covered(projection):
                 await trio.sleep(0.1)
+
+
+def _is_covered(projection: ProjectionActor) -> bool:
+    """Whether the newest checkpoint has nearly all lines, as after a quiet second."""
+    known = {cursor.journal: cursor.seq for cursor in projection.state.cursors}
+    durable = projection.follower.durable
+    return all(known.get(name, 0) >= 0.97 * seq for name, seq in durable.items() if seq > 1000)
