@@ -19,6 +19,7 @@ from understudy.protocols import lifecycle as events
 from understudy.protocols.errors import JournalDamaged, NewerVersion, RecordNotUnderstood, UnderstudyError
 from understudy.protocols.upcasting import upcast
 from understudy.supervision.journal import Snapshot
+from understudy.supervision.journal.exchange import lost_text
 from understudy.supervision.keys import Remembered, encode
 from understudy.supervision.outbox import Box, Outbox, Unsent, Waiting
 
@@ -261,8 +262,7 @@ def send_again(sender: JournaledCell, receiver: JournaledCell) -> None:
             str(sender.journal.folder),
             0,
             0,
-            f"expected number {consumed} to {receiver.name}, which that one has consumed, "
-            f"got only {sent}: lines are missing",
+            lost_text(receiver.name, consumed, sent),
         )
     for stream, box in sender.outbox.streams_to(receiver.name):
         last = receiver.last_of.get(stream, 0)

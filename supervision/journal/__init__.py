@@ -1,5 +1,6 @@
 """The journals: every persistent actor's truth, one JSON Lines folder each."""
 
+from understudy.supervision.journal.exchange import NO_CLAIM, Claim, claims_on
 from understudy.supervision.journal.journal import Journal, Journals, JournalSettings
 from understudy.supervision.journal.line import is_sealed, seal
 from understudy.supervision.journal.readers import JournalReader, last_lines
@@ -12,7 +13,9 @@ from understudy.supervision.journal.snapshots import Snapshot
 from understudy.supervision.journal.verify import Damage, JournalReport, verify, verify_journal
 
 __all__ = [
+    "NO_CLAIM",
     "Chunk",
+    "Claim",
     "Damage",
     "Journal",
     "JournalReader",
@@ -23,6 +26,7 @@ __all__ = [
     "Retention",
     "Snapshot",
     "TornTail",
+    "claims_on",
     "is_sealed",
     "journal_names",
     "last_lines",

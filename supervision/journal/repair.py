@@ -14,6 +14,9 @@ again) or repaired:
 4. the damaged segment is kept as `<file>.before-repair-<incarnation>`, and its name goes to a copy
    without what was set aside.
 
+A journal whose files are whole, and that lacks sends which receivers have consumed, gets the new
+incarnation alone: what it has sent since is lost, and what it sends from now on is taken as new.
+
 A snapshot that includes lost turns keeps what they did: recovery begins there as before.
 """
 
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from understudy.supervision.journal.exchange import NO_CLAIM, Claim
 from understudy.supervision.journal.segments import (
     ABOUT,
     About,
@@ -40,6 +44,7 @@ from understudy.supervision.journal.verify import (
     Damage,
     about_or_damage,
     check_snapshots,
+    claim_damage,
     damage_of,
     edge_damage,
     proven_damage,
@@ -98,13 +103,17 @@ class _Sorted:
     bad: list[Bad] = field(default_factory=list[Bad])
 
 
-def repair_journal(files: Files, folder: Path, proven: tuple[int, int] = (0, 0)) -> RepairReport:
+def repair_journal(
+    files: Files, folder: Path, proven: tuple[int, int] = (0, 0), claim: Claim = NO_CLAIM
+) -> RepairReport:
     """Repair the journal in `folder`, durable when it returns. The caller owns the home.
 
     Args:
         files: how it is read and written.
         folder: the journal's.
         proven: as for `verify_journal`; lines that are missing up to there become a gap.
+        claim: as for `verify_journal`. What receivers have consumed and is missing can't be had back: the
+            new incarnation is one that none of them knows, so that its numbers are not taken for those.
 
     Raises:
         OSError: the disk; the journal is as damaged as before, run it again.
@@ -120,11 +129,13 @@ def repair_journal(files: Files, folder: Path, proven: tuple[int, int] = (0, 0))
     damage += edge_damage(folder, parts, about, snapshots, last_seq)
     lost = proven_damage(parts, about, last_seq, proven)
     damage += lost
+    damage += claim_damage(folder, parts, claim)
     gaps = _gaps(found, max([0, *snapshots, *(proven[1] for _ in lost)]))
     lines = sum(run.count for some in found for run in some.runs)
     kept = _set_aside(files, folder, found, bad_snapshots)
     if damage or gaps != about.gaps:
-        about = About(incarnation=_next_incarnation(files, folder, about), gaps=gaps)
+        incarnation = max(_next_incarnation(files, folder, about), claim.incarnation + 1)
+        about = About(incarnation=incarnation, gaps=gaps)
         publish_about(files, folder, about)
         _publish(files, folder, found, about)
     return RepairReport(

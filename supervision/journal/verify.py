@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from understudy.protocols.errors import JournalDamaged
+from understudy.supervision.journal.exchange import NO_CLAIM, Claim, claims_on
 from understudy.supervision.journal.segments import (
     About,
     Part,
@@ -77,7 +78,9 @@ class JournalReport(BaseModel):
         return not self.damage
 
 
-def verify_journal(files: Files, folder: Path, proven: tuple[int, int] = (0, 0)) -> JournalReport:
+def verify_journal(
+    files: Files, folder: Path, proven: tuple[int, int] = (0, 0), claim: Claim = NO_CLAIM
+) -> JournalReport:
     """Look at every line and snapshot of the journal in `folder`. Takes no lock, changes nothing.
 
     Args:
@@ -85,14 +88,15 @@ def verify_journal(files: Files, folder: Path, proven: tuple[int, int] = (0, 0))
         folder: the journal's.
         proven: up to which seq of which incarnation a reader has read it (incarnation, seq): lines that
             were there, and are damage when they are missing.
+        claim: what receivers know of it, from `claims_on`: what they have consumed was there too.
 
     Raises:
         OSError: a file can't be read.
     """
-    return unless_trimmed(files, folder, partial(_verify_journal, files, folder, proven))
+    return unless_trimmed(files, folder, partial(_verify_journal, files, folder, proven, claim))
 
 
-def _verify_journal(files: Files, folder: Path, proven: tuple[int, int]) -> JournalReport:
+def _verify_journal(files: Files, folder: Path, proven: tuple[int, int], claim: Claim) -> JournalReport:
     about, damage = about_or_damage(files, folder)
     parts = resolve(list_segments(files, folder), about.gaps)
     snapshots, bad_snapshots = check_snapshots(files, folder)
@@ -108,6 +112,7 @@ def _verify_journal(files: Files, folder: Path, proven: tuple[int, int]) -> Jour
                 unfinished = len(item.data)
     damage += edge_damage(folder, parts, about, snapshots, last_seq)
     damage += proven_damage(parts, about, last_seq, proven)
+    damage += claim_damage(folder, parts, claim)
     return JournalReport(
         name=folder.name,
         incarnation=about.incarnation,
@@ -125,8 +130,12 @@ def _verify_journal(files: Files, folder: Path, proven: tuple[int, int]) -> Jour
 
 
 def verify(files: Files, journals: Path) -> list[JournalReport]:
-    """A report for each journal in the folder, by name."""
-    return [verify_journal(files, journals / name) for name in journal_names(files, journals)]
+    """A report for each journal in the folder, by name; also of what they say of each other."""
+    claims = claims_on(files, journals)
+    return [
+        verify_journal(files, journals / name, claim=claims.get(name, NO_CLAIM))
+        for name in journal_names(files, journals)
+    ]
 
 
 def about_or_damage(files: Files, folder: Path) -> tuple[About, list[Damage]]:
@@ -189,6 +198,12 @@ def proven_damage(parts: list[Part], about: About, last_seq: int, proven: tuple[
         return []
     reason = f"expected lines up to seq {seq}, which a reader has read, got up to seq {end}"
     return [Damage(file=str(parts[-1].segment.path), line=1, offset=0, reason=reason)]
+
+
+def claim_damage(folder: Path, parts: list[Part], claim: Claim) -> list[Damage]:
+    """Lines that are missing, and whose sends receivers have consumed (rule D4)."""
+    path = parts[-1].segment.path if parts else segment_path(folder, 1, 1)
+    return [Damage(file=str(path), line=1, offset=0, reason=reason) for reason in claim.lost]
 
 
 def damage_of(path: Path, bad: Bad) -> Damage:

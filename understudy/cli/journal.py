@@ -104,12 +104,12 @@ def _print_line(line: records.Line, *, as_json: bool) -> None:
 
 @app.command
 def verify(journal: JournalName | None = None, /, *, common: Common = COMMON) -> int:
-    """Check every line, number and checksum of one journal, or of all. Changes nothing.
+    """Check every line, number and checksum of one journal, or of all, and what they say of each other.
 
-    Exit code 7 when something is damaged.
+    Changes nothing. Exit code 7 when something is damaged.
     """
     home = require_home(home_path(common))
-    reports = [records.verify(home, name) for name in _chosen(home, journal)]
+    reports = records.verify(home, _chosen(home, journal))
     whole = all(report.whole for report in reports)
     if common.json:
         print_json(VerifyAnswer(home=str(home.path), whole=whole, journals=reports))
@@ -166,7 +166,7 @@ def repair(journal: JournalName | None = None, /, *, common: Common = COMMON) ->
     home = require_home(home_path(common))
     chosen = _chosen(home, journal)
     with home.own():
-        reports = [records.repair(home, name) for name in chosen]
+        reports = records.repair(home, chosen)
     if common.json:
         print_json(RepairAnswer(home=str(home.path), journals=reports))
     else:

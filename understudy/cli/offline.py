@@ -44,11 +44,10 @@ class Look:
 def look_at(home: Home) -> Look:
     """Read all journals and fold those that make rows. Blocks; a million lines take some seconds."""
     look = Look()
-    for name in records.names(home):
-        report = records.verify(home, name)
-        look.reports.append(report)
-        if is_folded(name):
-            _fold(look, home, name, report)
+    look.reports = records.verify(home, records.names(home))
+    for report in look.reports:
+        if is_folded(report.name):
+            _fold(look, home, report.name, report)
     return look
 
 
@@ -84,7 +83,7 @@ def report_damage(look: Look, *, as_json: bool) -> Exit:
     if not damaged:
         return Exit.OK
     detail = (
-        f"{', '.join(damaged)}: this shows only what comes before the damage. "
+        f"{', '.join(damaged)}: what is damaged or lost is not shown. "
         "`understudy journal verify` says where it is, `understudy journal repair` sets it aside"
     )
     code = Exit.DAMAGED

@@ -10,9 +10,11 @@ from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model_file import checkpoint_cursors
 from understudy.protocols.errors import JournalDamaged, NotFound
 from understudy.supervision.journal import (
+    NO_CLAIM,
     JournalReader,
     JournalReport,
     RepairReport,
+    claims_on,
     journal_names,
     last_lines,
     repair_journal,
@@ -114,14 +116,33 @@ class Follower:
         return JournalReader(self._home.files, self._home.journals / name, seq)
 
 
-def verify(home: Home, name: str) -> JournalReport:
-    """Look at every line and snapshot of a journal; damage is in the report, not raised. Blocks."""
-    return verify_journal(home.files, folder_of(home, name), proven(home, name))
+def verify(home: Home, chosen: list[str]) -> list[JournalReport]:
+    """Look at every line and snapshot of journals, and what others say of them. Blocks.
+
+    Damage is in the reports, not raised.
+    """
+    claims = claims_on(home.files, home.journals) if chosen else {}
+    return [
+        verify_journal(home.files, folder_of(home, name), proven(home, name), claims.get(name, NO_CLAIM))
+        for name in chosen
+    ]
 
 
-def repair(home: Home, name: str) -> RepairReport:
-    """Repair a journal; what the read model had of it and is missing becomes a gap. Blocks; owns the home."""
-    return repair_journal(home.files, folder_of(home, name), proven(home, name))
+def repair(home: Home, chosen: list[str]) -> list[RepairReport]:
+    """Repair journals. Blocks; owns the home.
+
+    What the read model had of one and is missing becomes a gap. What they say of each other is looked at
+    when each of them is whole.
+    """
+    reports = {name: repair_journal(home.files, folder_of(home, name), proven(home, name)) for name in chosen}
+    claims = claims_on(home.files, home.journals) if chosen else {}
+    for name, claim in claims.items():
+        if claim.lost and name in reports:
+            first = reports[name]
+            then = repair_journal(home.files, folder_of(home, name), proven(home, name), claim)
+            told = {"damage": (*first.damage, *then.damage), "kept": (*first.kept, *then.kept)}
+            reports[name] = then.model_copy(update=told)
+    return list(reports.values())
 
 
 def proven(home: Home, name: str) -> tuple[int, int]:

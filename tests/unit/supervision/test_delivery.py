@@ -33,7 +33,7 @@ from understudy import (
     UnderstudyError,
 )
 from understudy.supervision.files import Files
-from understudy.supervision.journal.repair import repair_journal
+from understudy.supervision.journal import claims_on, repair_journal, verify
 from understudy.supervision.keys import KeyWindow, Remembered
 from understudy.supervision.testing.probe import Probe, Recorder
 from understudy.supervision.turns import PersistentCell
@@ -266,10 +266,10 @@ async def test_after_a_repair_of_the_sender_its_reused_numbers_are_not_taken_for
 
 
 @pytest.mark.rule("D4")
-async def test_a_sender_whose_journal_is_gone_is_blocked_instead_of_reusing_its_numbers(
+async def test_a_sender_whose_journal_is_gone_is_blocked_until_a_repair_gives_it_new_numbers(
     tmp_path: Path,
 ) -> None:
-    """The receiver would take its new messages for repetitions."""
+    """The receiver would take its new messages for repetitions; verify and repair see what blocks it."""
     async with ActorSystem(tmp_path) as system:
         payer = await system.spawn(Account, name="a")
         await system.spawn(Account, name="b")
@@ -279,5 +279,14 @@ async def test_a_sender_whose_journal_is_gone_is_blocked_instead_of_reusing_its_
         path.unlink()
     async with ActorSystem(tmp_path) as system:
         await system.spawn(Account, name="b")
-        with pytest.raises(JournalDamaged, match="lines are missing"):
+        with pytest.raises(JournalDamaged, match="lines are missing") as blocked:
             await system.spawn(Account, name="a")
+    journals = tmp_path / "state" / "journals"
+    assert [damage.reason for damage in verify(Files(), journals)[0].damage] == [blocked.value.reason]
+    repair_journal(Files(), journals / "a", claim=claims_on(Files(), journals)["a"])
+    async with ActorSystem(tmp_path) as system:
+        await system.spawn(Account, name="b")
+        payer = await system.spawn(Account, name="a")
+        await payer.ask_async(Pay(cents=1, to="b"))
+        assert (await until_reads(system, "b", 2)).turns == 2
+    assert all(report.whole for report in verify(Files(), journals))

@@ -114,7 +114,7 @@ class Play:
             before=before,
             notes=tuple(scenes.read_book(self.home.path)),
             first_cast=tuple(note.pid for note in first_cast),
-            reports=tuple(records.verify(self.home, name) for name in records.names(self.home)),
+            reports=tuple(records.verify(self.home, records.names(self.home))),
             same_key=(first_words, again),
         )
 
