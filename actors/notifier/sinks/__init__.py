@@ -9,7 +9,6 @@ from understudy.actors.notifier.sinks.config import CallbackConfig, FileConfig, 
 from understudy.actors.notifier.sinks.file import File, path_in
 from understudy.actors.notifier.sinks.session import Sessions
 from understudy.actors.notifier.sinks.sink import NotDelivered, Sink
-from understudy.actors.notifier.sinks.webhook import Webhook
 
 if TYPE_CHECKING:
     from understudy.supervision.system import ActorSystem
@@ -34,6 +33,9 @@ def make_sink(config: SinkConfig, system: ActorSystem) -> Sink:
     """
     match config:
         case WebhookConfig():
+            # httpx is a tenth of all that `serve` imports; without a webhook it is not needed.
+            from understudy.actors.notifier.sinks.webhook import Webhook  # noqa: PLC0415 - see above
+
             return Webhook(config, system.clock)
         case CallbackConfig():
             return Callback(config)
