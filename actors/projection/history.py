@@ -4,14 +4,15 @@
 of its day, put in place at once (old or new after a crash, never a mixture): writing it again gives
 the same bytes, and a rebuild the same files. Hand edits are overwritten, and that is reported.
 
-Only the newest days are in memory. A message that comes for an older one (a clock that was put back) is
-added to what the file has.
+Only the newest messages of the newest days are in memory. One that comes for an older day (a clock that
+was put back) is added to what the file has; so are those of a day that memory has only the end of.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from understudy.supervision.files import Files
 
 DAYS_IN_MEMORY = 2
+MESSAGES_IN_MEMORY = 5_000
+"""Of a day: its older ones are let go once they are written."""
 _FOR_EVER = "9999-12-31"
 _RECORD = {"id", "role", "text", "at", "in_reply_to", "task", "session"}
 
@@ -55,6 +58,11 @@ class History:
     def dirty(self) -> bool:
         """Whether something is not written yet."""
         return bool(self._dirty)
+
+    @property
+    def in_memory(self) -> int:
+        """How many messages are in memory."""
+        return sum(map(len, self._days.values()))
 
     def reset(self, written: Iterable[MessageRow]) -> None:
         """Begin with messages that are in their files already, unless a file is missing. Blocks.
@@ -101,8 +109,15 @@ class History:
                 overwritten.append(f"{day}.jsonl")
             if len(rows) == len(self._days[day]):
                 self._dirty.pop(day, None)
+            self._let_go(day, len(rows) - MESSAGES_IN_MEMORY)
         self._forget()
         return overwritten
+
+    def _let_go(self, day: str, count: int) -> None:
+        """Let the `count` oldest messages of a day go, which are in its file."""
+        for name in list(islice(self._days[day], max(0, count))):
+            del self._days[day][name]
+            self._partial = max(self._partial, day)
 
     def _forget(self) -> None:
         """Let days go that are written, but for the newest."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.journal_kit import as_filed, conversation, pool
+from understudy.actors.projection import history as histories
 from understudy.actors.projection import model_dump as dumps
 from understudy.actors.projection.fold import fold_line
 from understudy.actors.projection.history import History
@@ -180,6 +181,29 @@ async def test_a_message_for_a_day_that_is_not_in_memory_any_more_is_added_to_it
     await history.flush()
     lines = (tmp_path / "2026-11-19.jsonl").read_bytes().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["msg-0", "msg-9"]
+
+
+@pytest.mark.req("MG-6")
+async def test_a_long_day_is_whole_in_its_file_though_memory_has_only_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory must not grow with the day; a message that memory let go and that comes again is not doubled."""
+    monkeypatch.setattr(histories, "MESSAGES_IN_MEMORY", 2)
+    history, whole = (
+        History(Files(), tmp_path / "history", "UTC"),
+        History(Files(), tmp_path / "whole", "UTC"),
+    )
+    rows = [message(number, MIDNIGHT_UTC + number) for number in range(6)]
+    for row in rows:
+        history.add(row)
+        await history.flush()
+        assert history.in_memory <= 2
+        whole.add(row)
+    history.add(rows[0])
+    assert await history.flush() == []
+    await whole.flush()
+    name = "2026-11-19.jsonl"
+    assert (tmp_path / "history" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.req("MG-6")
