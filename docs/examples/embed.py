@@ -35,4 +35,5 @@ async def main() -> None:
         print("in the till, and on disk:", await till.ask_async(Sell(cents=250)))
 
 
-trio.run(main)
+if __name__ == "__main__":
+    trio.run(main)
