@@ -156,8 +156,9 @@ function noTasks() {
 
 function messageItem(message) {
   const waits = message.role === "user" && !message.reply;
+  const output = message.role !== "user" && message.task && message.text.includes("\n"); // its columns need equal letters
   return make("article", { class: "message", "data-role": message.role, "data-id": message.id },
-    make("div", { class: "text" }, message.text),
+    make("div", { class: output ? "text output" : "text" }, message.text),
     make("div", { class: "about" },
       message.role === "system" ? make("span", {}, "system") : null,
       message.task ? make("button", { class: "link", onclick: () => show(message.task) }, message.task) : null,
