@@ -118,10 +118,10 @@ def _problem(error: Exception) -> Problem:
 
 def _usage(error: CycloptsError) -> str:
     """What does not fit, and the help of the command that it was given to."""
-    what = str(error)
+    what = str(error).partition(" Available commands:")[0].rstrip(".")  # that list is cut off; --help has all
     if isinstance(error, UnusedCliTokensError):
         more = " ".join(error.unused_tokens or ())
         what = f"expected nothing behind the arguments, got {more!r}; a text with spaces needs quotes"
     command = " ".join(["understudy", *(error.command_chain or ())])
     end = "" if what.endswith("?") else "."
-    return f"{what.rstrip('.')}{end} `{command} --help` shows what fits"
+    return f"{what}{end} `{command} --help` shows what fits"

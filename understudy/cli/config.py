@@ -50,14 +50,19 @@ def read_config(home: Path) -> HomeConfig:
         return HomeConfig.model_validate(found, context={"environment": os.environ})
     except ValidationError as error:
         # From None: its own text shows what was given, secrets too.
-        flaws = "; ".join(_told(flaw["loc"], flaw["msg"], flaw["input"]) for flaw in error.errors())
+        flaws = "; ".join(
+            _told(flaw["type"], flaw["loc"], flaw["msg"], flaw["input"]) for flaw in error.errors()
+        )
         detail = f"{path}: {flaws}. Change it, or remove it for the defaults"
         raise failure(Exit.USAGE, "Bad configuration", detail) from None
 
 
-def _told(where: tuple[int | str, ...], what: str, given: object) -> str:
+def _told(kind: str, where: tuple[int | str, ...], what: str, given: object) -> str:
     """A flaw in words; without what was given where that may hold a secret, as it may for a sink."""
-    told = f"{'.'.join(str(part) for part in where)}: {what}"
-    if "sinks" in where or isinstance(given, dict | list):
+    place = ".".join(str(part) for part in where)
+    if kind == "extra_forbidden":
+        return f"{place}: there is no such setting (docs/reference/settings.md lists them)"
+    told = f"{place}: {what.removeprefix('Value error, ')}"
+    if "sinks" in where or isinstance(given, dict | list) or kind == "value_error":  # ours say what they got
         return told
     return f"{told}, got {redact(given, str(where[-1]))!r}"

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from understudy.cli.exits import Problem
 
 NARROW = 60
+WIDE = 80
 _PIPED_WIDTH = 160
+_WHOLE = {"id", "state", "phase", "attempts", "fired"}
 _STYLES = {
     "succeeded": "green",
     "running": "cyan",
@@ -81,6 +83,8 @@ def table(
 ) -> Table:
     """A plain table that folds its cells instead of cutting them, for terminals of any width.
 
+    Ids, states and the like are short and stay in one piece.
+
     Args:
         columns: their names.
         rows: a cell for each.
@@ -93,9 +97,8 @@ def table(
     for column in columns:
         width = widths.get(column)
         style = "fold" if width is None else "ellipsis"
-        made.add_column(
-            column, header_style="dim", overflow=style, no_wrap=width is not None, max_width=width
-        )
+        whole = width is not None or column in _WHOLE
+        made.add_column(column, header_style="dim", overflow=style, no_wrap=whole, max_width=width)
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return made

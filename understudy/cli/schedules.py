@@ -22,7 +22,7 @@ from understudy.cli.answers import ScheduleAnswer, SchedulePage
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit, failure
 from understudy.cli.offline import look_at, report_damage
-from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.output import console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.errors import NotFound
@@ -40,6 +40,7 @@ RUNS = 5
 _RUNS_MAX = 20
 _PAGE = 200
 _TITLE_CHARACTERS = 80
+_WIDE = 110  # below it, eight columns would be read letter by letter
 
 
 class NextRuns(BaseModel):
@@ -94,9 +95,9 @@ def _print_list(page: SchedulePage) -> None:
     if not page.schedules:
         out.print(Text("no schedules"))
         return
-    if out.width < NARROW:
-        rows = [[one.id, styled(one.status), one.title] for one in page.schedules]
-        out.print(table(["id", "state", "title"], rows))
+    if out.width < _WIDE:
+        rows = [[one.id, styled(one.status), when(one.next_at), one.title] for one in page.schedules]
+        out.print(table(["id", "state", "next", "title"], rows))
     else:
         wide = [_row(one) for one in page.schedules]
         out.print(table(["id", "state", "due", "zone", "next", "fired", "not fired", "title"], wide))
@@ -144,6 +145,13 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
 ) -> int:
     """Make a schedule: each firing makes a task. Durable when this returns. Needs a server."""
     home = home_path(common)
+    if (cron is None) == (at is None):
+        detail = "expected either --cron EXPRESSION or --at TIME, got " + (
+            "neither" if at is None else "both"
+        )
+        raise failure(Exit.USAGE, "Usage", detail)
+    if not command and kind == "background":
+        raise failure(Exit.USAGE, "Usage", "expected a COMMAND to run, got none; only a reminder needs none")
     fields = {
         "title": title or (" ".join(command) or text)[:_TITLE_CHARACTERS],
         "command": command,
@@ -164,11 +172,19 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
     try:
         spec = ScheduleSpec.model_validate(fields)
     except ValidationError as error:
-        detail = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors())
+        detail = "; ".join(_flaw(one["loc"], one["msg"], one["input"]) for one in error.errors())
         raise failure(Exit.USAGE, "Bad schedule", detail) from None
     address = require_server(home, "cron add")
     _say(trio.run(partial(_post, address, "/api/schedules", spec)), as_json=common.json)
     return Exit.OK
+
+
+def _flaw(where: tuple[int | str, ...], what: str, given: object) -> str:
+    """What does not fit, under the option's name."""
+    if where == ("at",):
+        return f"expected --at as a date and a time such as 2026-12-24T18:00, got {given!r}"
+    option = f"--{where[0]}: ".replace("_s: ", ": ").replace("_", "-") if where else ""
+    return option + what.removeprefix("Value error, ")
 
 
 @app.command

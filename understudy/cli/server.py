@@ -59,7 +59,7 @@ def require_server(home: Path, action: str) -> str:
         return owner.address
     if owner is None:
         start = f"start one with `understudy serve --home {home}`"
-        detail = f"{action} needs a running server, and none has {home}: {start}"
+        detail = f"{action} needs a running server, and none runs for {home}: {start}"
         raise failure(Exit.NO_SERVER, "No server", detail)
     detail = (
         f"{action} needs a server, and process {owner.pid}, which has {home}, does not listen: "

@@ -15,7 +15,7 @@ from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit
 from understudy.cli.journal import place_of, state_of
 from understudy.cli.offline import look_at
-from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.output import WIDE, console, print_json, styled, table, when
 from understudy.cli.server import owner_of, require_home
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.lifecycle import Halt
@@ -163,7 +163,7 @@ def _print_needs(out: Console, answer: StatusAnswer) -> None:
 
 
 def _actors(out: Console, actors: list[ActorRow]) -> object:
-    if out.width < NARROW:
+    if out.width < WIDE:
         rows = [[one.name, styled(one.phase), str(one.restarts)] for one in actors]
         return table(["actor", "phase", "restarts"], rows)
     depth = _depths(actors)

@@ -16,7 +16,7 @@ from understudy.cli.answers import CancelAnswer, TaskPage
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit
 from understudy.cli.offline import Look, look_at, report_damage
-from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.output import WIDE, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.errors import NotFound
@@ -80,7 +80,7 @@ def _print_list(page: TaskPage) -> None:
     if not page.tasks:
         out.print(Text("no tasks"))
         return
-    if out.width < NARROW:
+    if out.width < WIDE:
         rows = [[task.id, styled(task.status), task.title] for task in page.tasks]
         out.print(table(["id", "state", "title"], rows))
     else:

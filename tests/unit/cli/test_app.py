@@ -54,7 +54,15 @@ def test_a_command_line_that_does_not_fit_exits_with_2(
             ["tasks", "list", "--limt", "3"],
             ["--limt", "Did you mean --limit? `understudy tasks list --help`"],
         ),
-        (["taks"], ["taks", "`understudy --help`"]),
+        (["taks"], ['"taks". Did you mean "tasks"? `understudy --help`']),
+        (["cron", "add", "date"], ["--cron", "--at", "got neither"]),
+        (
+            ["cron", "add", "--cron", "* * * * *", "--at", "2999-01-01", "date"],
+            ["--cron", "--at", "got both"],
+        ),
+        (["cron", "add", "--cron", "* * * * *"], ["expected a COMMAND"]),
+        (["cron", "add", "--at", "18:00", "date"], ["--at", "such as 2026-12-24T18:00, got '18:00'"]),
+        (["cron", "add", "--at", "2999-01-01", "--jitter", "-3", "date"], ["--jitter: ", "equal to 0"]),
     ],
 )
 def test_a_command_line_that_does_not_fit_names_the_help_of_its_command(

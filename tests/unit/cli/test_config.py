@@ -39,9 +39,12 @@ def test_what_the_file_says_counts_and_the_rest_are_the_defaults(tmp_path: Path)
     ("text", "says"),
     [
         ("[cast]\nconcurrency = 0", "cast.concurrency: .*greater than or equal to 1, got 0"),
-        ("[cast]\nconcurency = 4", "cast.concurency: Extra inputs are not permitted, got 4"),
-        ('[cast]\ntimezone = "Mars/Olympus"', "cast.timezone: .*IANA"),
-        ("[tasks]\nlimit = 4", "tasks: Extra inputs are not permitted"),
+        ("[cast]\nconcurency = 4", "cast.concurency: there is no such setting"),
+        (
+            '[cast]\ntimezone = "Mars/Olympus"',
+            "cast.timezone: expected an IANA [^,]*, got 'Mars/Olympus'[.] Change",
+        ),
+        ("[tasks]\nlimit = 4", "tasks: there is no such setting"),
         ("[cast\nconcurrency = 4", "expected TOML, got: .*line 1"),
         ("cast = 4", "cast: .*got 4"),
     ],
@@ -103,12 +106,12 @@ def test_sinks_are_read_with_secrets_from_the_environment(
         (SINKS, "cast.sinks.0.webhook: .*a variable HOOK_SIGNING in the environment"),
         (SINKS.replace("secret_env", "secret"), "cast.sinks.0.webhook.secret: .*at least 24 bytes"),
         (SINKS + '[[cast.sinks]]\nkind = "pigeon"', "cast.sinks.2: .*'pigeon'"),
-        (SINKS.replace("[[cast.sinks]]", "[[cast.sink]]"), "cast.sink: Extra inputs are not permitted"),
+        (SINKS.replace("[[cast.sinks]]", "[[cast.sink]]"), "cast.sink: there is no such setting"),
         (
             SINKS.replace("out/ends", "state/ends").replace("_env", ""),
             "cast.sinks.1.file.path: .*in its state",
         ),
-        ("[cast]\npassword = 'T0KEN'", "cast.password: .*got '.redacted.'"),
+        ("[cast]\npassword = 'T0KEN'", "cast.password: there is no such setting"),
     ],
 )
 def test_a_sink_that_does_not_fit_is_told_without_what_may_be_secret(

@@ -52,6 +52,15 @@ def test_a_title_with_markup_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.req("CLI-1")
+def test_ids_and_states_stay_in_one_piece_in_a_narrow_terminal() -> None:
+    """They are copied into the next command; what is long is folded instead."""
+    out = io.StringIO()
+    rows = [["task-123456", "succeeded", "a title " * 9, "a reason " * 9]]
+    Console(file=out, width=40).print(table(["id", "state", "title", "why"], rows))
+    assert "task-123456  succeeded" in out.getvalue()
+
+
+@pytest.mark.req("CLI-1")
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_a_table_folds_its_cells_instead_of_cutting_them(width: int) -> None:
     """Every character is there, and no line is wider than the terminal."""
