@@ -133,7 +133,11 @@ class PersistentActor(Actor, Generic[S]):
             raise cell.turn_over("emit")
         handler = self._events.get(type(event))
         if handler is None:
-            msg = f"expected an event that {type(self).__name__} has a method for, got {type(event).__name__}"
+            kind = type(event).__name__
+            msg = (
+                f"expected an event that {type(self).__name__} has a method for, got {kind}: "
+                f"add one with the parameter `event: {kind}` that changes the state"
+            )
             raise TypeError(msg)
         head, encode, apply = handler
         data = encode(event)

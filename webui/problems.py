@@ -124,7 +124,8 @@ def _field_problem(entry: dict[str, object]) -> FieldProblem:
     """One of pydantic's errors without the input, which may be large or secret."""
     loc = entry.get("loc")
     where = ".".join(str(part) for part in loc) if isinstance(loc, tuple) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- pydantic types it as Any
-    return FieldProblem(field=where, detail=str(entry.get("msg")).removeprefix("Value error, ")[:500])
+    what = str(entry.get("msg")).removeprefix("Value error, ").replace("a valid tuple", "a list")
+    return FieldProblem(field=where, detail=what[:500])
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -40,7 +40,8 @@ class StateChangedWithoutEvent(AssertionError):
         named = ", ".join(f"state.{name}" for name in fields)
         super().__init__(
             f"{actor}: expected events to be all that changes the state, got {named} changed in {handler} "
-            "without one: emit an event, and change the state in the method that applies it"
+            "without one: emit an event, and change the state in the method that applies it, "
+            "by what state, event and turn_time say and nothing else"
         )
         self.actor = actor
         self.handler = handler

@@ -11,7 +11,7 @@ import traceback
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, cast
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
 from understudy.cli.exits import CommandFailed, Exit, Problem, problem_of
 from understudy.cli.output import print_problem
@@ -122,6 +122,8 @@ def _usage(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
         more = " ".join(error.unused_tokens or ())
         what = f"expected nothing behind the arguments, got {more!r}; a text with spaces needs quotes"
+    if isinstance(error, UnknownOptionError) and error.command_chain == ("cron", "add"):
+        what += "; put -- before a COMMAND with options of its own"
     command = " ".join(["understudy", *(error.command_chain or ())])
     end = "" if what.endswith("?") else "."
     return f"{what}{end} `{command} --help` shows what fits"

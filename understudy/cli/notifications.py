@@ -14,7 +14,7 @@ from rich.text import Text
 from understudy.cli.answers import DeliveryPage, RetriedAnswer
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit, failure
-from understudy.cli.output import NARROW, console, print_json, styled, table, when
+from understudy.cli.output import console, print_json, styled, table, when
 from understudy.cli.server import require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.notifications import DeliveryStatus, DeliveryView
@@ -24,6 +24,7 @@ app = App(
 )
 
 LIMIT = 20
+_WIDE = 100  # an id takes 23 of these
 _PAGE = 200
 Sink = Annotated[str | None, Parameter(help="Only of this sink.")]
 
@@ -74,7 +75,7 @@ async def _list(address: str, limit: int, only: dict[str, str]) -> DeliveryPage:
 def _print_list(page: DeliveryPage) -> None:
     out = console()
     if page.deliveries:
-        wide = out.width >= NARROW
+        wide = out.width >= _WIDE
         columns = ["id", "state", "sink", "about"] + (["attempts", "next", "error"] if wide else [])
         rows = [_row(view)[: len(columns)] for view in page.deliveries]
         out.print(table(columns, rows))

@@ -122,7 +122,7 @@ def _not_fired(one: ScheduleDetail) -> str:
     return ", ".join(parts)
 
 
-@app.command
+@app.command(help_flags=["--help"])  # `df -h` is a command to make a schedule of
 def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of its own
     *command: Annotated[
         str, Parameter(help="Program and arguments; behind `--` when one begins with a dash.")

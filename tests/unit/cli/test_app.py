@@ -61,6 +61,7 @@ def test_a_command_line_that_does_not_fit_exits_with_2(
             ["--cron", "--at", "got both"],
         ),
         (["cron", "add", "--cron", "* * * * *"], ["expected a COMMAND"]),
+        (["cron", "add", "--cron", "* * * * *", "df", "-h"], ["-h", "put -- before"]),
         (["cron", "add", "--at", "18:00", "date"], ["--at", "such as 2026-12-24T18:00, got '18:00'"]),
         (["cron", "add", "--at", "2999-01-01", "--jitter", "-3", "date"], ["--jitter: ", "equal to 0"]),
     ],
