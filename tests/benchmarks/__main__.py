@@ -6,9 +6,10 @@ import argparse
 import shutil
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks import measure, peer_disk, run, table
+from tests.benchmarks import measure, page, peer_disk, run, table
 from tests.benchmarks.catalog import ROWS
 from tests.benchmarks.rows import Options
 
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     sys.stdout.write(table.render(report))
+    if asked.docs:
+        page.write(report, datetime.now(UTC).date())
     if asked.json is not None:
         asked.json.write_text(report.model_dump_json(indent=1) + "\n")
     verdicts = [outcome.verdict for outcome in report.rows]
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=measure.MIN_ROUNDS)
     parser.add_argument("--turns", type=int, default=1_000_000, help="journal lines of the recovery rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
+    parser.add_argument("--docs", action="store_true", help="put the run into docs/explanation/benchmarks")
     parser.add_argument("--gate", action="store_true", help="exit with 3 when a must is missed")
     return parser
 

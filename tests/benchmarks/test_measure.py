@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmarks import measure, rows, run, table
+from tests.benchmarks import measure, page, rows, run, table
 from tests.benchmarks.measure import Samples
 from tests.benchmarks.rows import Better, Row, Sides
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -92,16 +94,45 @@ def test_spread_is_the_distance_of_the_quartiles() -> None:
     assert measure.spread([10]) == 0
 
 
-def test_failed_row_is_told_in_the_table_with_its_error() -> None:
-    """A row that could not be measured keeps its place and says why; the others keep theirs."""
-    row = _row(Better.HIGHER)
-    outcome = run.Outcome(
-        name=row.name, work="work", against="peer", unit="x", value_unit="/s", better="higher",
-        must=2, aim=4, error="RuntimeError: no disk",
-    )  # fmt: skip
+def _report(outcome: run.Outcome) -> run.Report:
     machine = run.Machine(
         system="Linux", processor="p", cores=2, python="3.11", filesystem="ext4", sync_us=1, load=0
     )
-    text = table.render(run.Report(machine=machine, rounds=5, turns=1, warnings=[], rows=[outcome]))
+    return run.Report(machine=machine, rounds=5, turns=1, warnings=[], rows=[outcome])
+
+
+def _failed() -> run.Outcome:
+    row = _row(Better.HIGHER)
+    return run.Outcome(
+        name=row.name, work="work", against="peer", unit="x", value_unit="/s", better="higher",
+        must=2, aim=4, error="RuntimeError: no disk",
+    )  # fmt: skip
+
+
+def test_failed_row_is_told_in_the_table_with_its_error() -> None:
+    """A row that could not be measured keeps its place and says why; the others keep theirs."""
+    text = table.render(_report(_failed()))
     assert "**failed**" in text
     assert "row: failed: RuntimeError: no disk" in text
+
+
+def test_a_run_takes_the_place_of_the_one_before_on_its_page(tmp_path: Path) -> None:
+    """Only the section of the figures changes, and the JSON has what it shows."""
+    shown = tmp_path / "benchmarks.md"
+    shown.write_text("# Benchmarks\n\n## Measured\n\nan old run\n\n## Where it loses\n\nhere\n")
+    report = _report(_failed())
+    page.write(report, date(2026, 11, 2), shown)
+    text = shown.read_text()
+    assert text.startswith("# Benchmarks\n\n## Measured\n\nOne run of `make bench` on 2 November 2026")
+    assert text.endswith("no disk\n\n## Where it loses\n\nhere\n")
+    assert "an old run" not in text
+    assert run.Report.model_validate_json((tmp_path / "benchmarks.json").read_bytes()) == report
+
+
+def test_a_page_without_a_place_for_the_run_is_left_alone(tmp_path: Path) -> None:
+    """The figures must not vanish in silence."""
+    shown = tmp_path / "benchmarks.md"
+    shown.write_text("# Benchmarks\n")
+    with pytest.raises(ValueError, match="expected a section `## Measured`"):
+        page.write(_report(_failed()), date(2026, 11, 2), shown)
+    assert shown.read_text() == "# Benchmarks\n"
