@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.unit.actors.stage import ManualClock, journal_events, until
 from tests.unit.actors.test_notifier import Session, done, tasks_of
@@ -31,6 +32,7 @@ from understudy.protocols.notifications import (
     RetryDeliveries,
     TaskDone,
 )
+from understudy.supervision.testing.clock import VirtualClock
 
 NOW = 1_795_000_000.0
 
@@ -260,6 +262,34 @@ async def test_a_sink_that_fails_for_too_long_is_not_tried_again(tmp_path: Path)
         await found.tell_ends(1)
         (dead,) = await found.wait_dead(1)
         assert dead.error == "RuntimeError: away (attempt 1, and it waits for 30 s)"
+
+
+@pytest.mark.req("NT-2")
+async def test_a_sink_that_fails_for_an_hour_is_told_in_the_end(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """As it comes, without a setting: under one id, with waits that grow, and the other sink at once."""
+    del autojump_clock
+    clock = VirtualClock(NOW)
+    away, other = Receiver(), Receiver()
+    away.fail = lambda _delivery: NotDelivered("answered 500") if clock.time() < NOW + 3600 else None
+    async with ActorSystem(tmp_path, clock=clock, inline=True, seed=1) as system:
+        await system.spawn(Session, name="manager")
+        await system.spawn(NotifierActor, name="notifier", sinks=(away.sink("away"), other.sink("other")))
+        found = Stage(system, ManualClock(NOW))
+        await found.tell_ends(1)
+        await trio.sleep(1800)
+        await found.tell_ends(2)
+        await trio.sleep(1)
+        assert (
+            [one.notification.id for one in other.got] == tasks_of(system, "manager") == ["task-1", "task-2"]
+        )
+        await trio.sleep(3 * 3600)
+        page = await found.list()
+        assert (page.queued, page.dead) == (0, 0)
+    attempts = Counter(one.id for one in away.got)
+    assert len(attempts) == 2
+    assert all(10 < count < 16 for count in attempts.values()), "doubling waits, not a flood"
 
 
 @pytest.mark.req("NT-2")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 import trio
 
 from tests.unit.actors.office import Office, creating, events, replies
-from tests.unit.actors.stage import journal_events, until
+from tests.unit.actors.stage import ManualClock, journal_events, until
 from understudy import ActorSystem
 from understudy.actors.cast import CastConfig, start_cast
 from understudy.actors.engines import ScriptedEngine
@@ -16,6 +17,7 @@ from understudy.actors.engines.scripted import Hang, LoseSession
 from understudy.protocols.conversation import SubmitInput
 from understudy.protocols.engine import DoneTask, RunAnswer
 from understudy.protocols.errors import SessionInvalid
+from understudy.protocols.schedules import AddSchedule, ScheduleSpec
 from understudy.protocols.tasks import CreateTask, TaskSpec
 
 
@@ -92,25 +94,35 @@ async def test_a_resume_that_fails_degrades_to_a_new_session(tmp_path: Path, tro
 
 
 @pytest.mark.req("MG-3")
-async def test_while_a_resume_hangs_tasks_are_done(tmp_path: Path) -> None:
-    """And inputs are accepted: only the run waits."""
+async def test_while_a_resume_hangs_tasks_are_done_and_schedules_fire(tmp_path: Path) -> None:
+    """And inputs are accepted: only the run waits, and goes on when the engine has answered."""
     config = CastConfig(timezone="UTC")
     async with ActorSystem(tmp_path) as system:
         await start_cast(system, config, engines=(ScriptedEngine(),))
         await system.get("manager").ask_async(SubmitInput(text="a"), timeout_s=5)
         await until(system, lambda: bool(events(tmp_path, "RunSucceeded")))
-    engine = ScriptedEngine()
-    engine.resumes.append(trio.Event())
-    async with ActorSystem(tmp_path) as system:
+    engine, gate, clock = ScriptedEngine(), trio.Event(), ManualClock(time.time())
+    engine.resumes.append(gate)
+
+    def finished() -> set[str | None]:
+        """The schedules of the tasks that are over; None for one that no schedule made."""
+        found = journal_events(tmp_path, "workers")
+        made = {event["id"]: event["spec"]["schedule"] for event in found if event["type"] == "TaskCreated"}
+        return {made[event["id"]] for event in found if event["type"] == "TaskFinished"}
+
+    async with ActorSystem(tmp_path, clock=clock) as system:
         await start_cast(system, config, engines=(engine,))
         await engine.wait_until(lambda: bool(engine.resumed))
         await system.get("manager").ask_async(SubmitInput(text="b"), timeout_s=5)
         spec = TaskSpec(title="x", command=("true",))
         await system.get("workers").ask_async(CreateTask(spec=spec), timeout_s=5)
-        await until(
-            system, lambda: any(e["type"] == "TaskFinished" for e in journal_events(tmp_path, "workers"))
-        )
+        every = ScheduleSpec(title="y", cron="* * * * *", command=("true",))
+        await system.get("cron").ask_async(AddSchedule(spec=every), timeout_s=5)
+        clock.advance(system, 60)
+        await until(system, lambda: finished() == {None, "sched-1"})
         assert engine.requests == []
+        gate.set()
+        await until(system, lambda: ("echo b", ("input-2",)) in replies(tmp_path))
 
 
 @pytest.mark.req("MG-3")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from pydantic import ValidationError
 
 from tests.unit.actors.stage import ManualClock, Stage, journal_events, journal_lines
@@ -258,6 +259,49 @@ async def test_an_attempt_that_does_not_end_is_given_up_and_its_place_is_free(tm
         stage.script.end("task-2/1")
         await stage.wait_told(2)
         assert (await stage.view(first)).status == "failed"
+
+
+class Deaf:
+    """An executor whose attempts do not hear that they are to end."""
+
+    def __init__(self) -> None:
+        self.gate = trio.Event()
+
+    async def run(self, _attempt: Attempt) -> int:
+        with trio.CancelScope(shield=True):
+            await self.gate.wait()
+        return 0
+
+
+@pytest.mark.req("WK-2")
+@pytest.mark.parametrize("told", ["by its time limit", "by a cancel"])
+async def test_an_attempt_that_is_deaf_is_given_up_after_its_grace_period(tmp_path: Path, told: str) -> None:
+    """Ten seconds behind it, not before; the next one gets its place, and its late success is dropped."""
+    clock, deaf = ManualClock(1000.0), Deaf()
+    async with ActorSystem(tmp_path, clock=clock) as system:
+        stage = await Stage.set(system, executors={"deaf": deaf}, limit=1, grace_s=5.0)
+        task = await stage.create(executor="deaf", timeout_s=60.0)
+        await stage.create()
+        if told == "by a cancel":
+            assert (await stage.ask(CancelTask(id=task, reason="enough"))).status == "running"
+        else:
+            clock.advance(system, 60)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        clock.advance(system, 14.9)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await stage.view(task)).status == "running"
+        clock.advance(system, 0.2)
+        await stage.script.wait_started("task-2/1")
+        (result,) = await stage.wait_told(1)
+        ends = {
+            "by a cancel": ("canceled", "enough"),
+            "by its time limit": ("failed", "timed out after 60 s"),
+        }
+        assert (result.status, result.reason) == ends[told]
+        deaf.gate.set()
+        stage.script.end("task-2/1")
+        await stage.wait_told(2)
+        assert (await stage.view(task)).status == result.status
 
 
 async def test_ids_are_reserved_once_and_taken_once(tmp_path: Path) -> None:

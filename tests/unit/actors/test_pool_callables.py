@@ -16,6 +16,7 @@ import trio
 
 from tests.unit.actors.stage import Stage, journal_events
 from understudy import ActorSystem
+from understudy.actors.projection import ProjectionActor, feed_of
 from understudy.actors.workers import Callables, PoolConfig, TaskContext
 from understudy.protocols.errors import BadArguments, NotConfigured, UnknownFunction
 from understudy.protocols.tasks import CancelTask, CreateTask, TaskResult, TaskSpec
@@ -53,6 +54,14 @@ def talk_and_fail(context: TaskContext, name: str) -> None:
     print(f"hello {name}")  # noqa: T201 - what is printed is output
     context.progress(0.5, "half")
     raise ValueError("no more")
+
+
+def say_and_wait(context: TaskContext, gate: str) -> None:
+    """Says how far it is, and goes on when there is a file."""
+    context.write("one ")
+    context.progress(0.25, "first part")
+    while not Path(gate).exists():
+        time.sleep(0.005)
 
 
 def spin(path: str) -> None:
@@ -150,6 +159,26 @@ async def test_a_callable_that_raises_fails_the_attempt_and_leaves_its_traceback
         assert (result.status, result.reason) == ("failed", "ValueError: no more")
         assert 'raise ValueError("no more")' in result.output
         assert ("hello you" in result.output) is (where == "process")
+
+
+@pytest.mark.req("WK-6")
+@pytest.mark.parametrize("where", ["thread", "process"])
+async def test_what_a_callable_says_from_elsewhere_is_shown_while_it_runs(tmp_path: Path, where: Any) -> None:
+    """Its progress and its output come over from its thread, or from its process."""
+    callables, gate = Callables(), tmp_path / "gate"
+    callables.register(where=where)(say_and_wait)
+    async with ActorSystem(tmp_path / "home") as system:
+        await system.spawn(ProjectionActor, name="projection")
+        stage = await Stage.set(system, callables=callables)
+        feed = feed_of(system)
+        with feed.subscription():
+            await call(stage, "say_and_wait", {"gate": str(gate)})
+            with trio.fail_after(10):
+                while not any((row.progress, row.output) == (0.25, "one ") for row in feed.live.shown()):
+                    await feed.moved()
+            assert [row.note for row in feed.live.shown()] == ["first part"]
+        gate.touch()
+        assert (await outcome_of(stage)).output == "one "
 
 
 @pytest.mark.req("WK-4")

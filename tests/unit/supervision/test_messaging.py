@@ -521,6 +521,12 @@ class Alarm(Message[None]):
     text: str = "tick"
 
 
+class Hold(Message[None]):
+    """Be busy for so long."""
+
+    seconds: float
+
+
 class Clockwork(Actor):
     def __init__(self, ticks: list[tuple[str, float]]) -> None:
         super().__init__()
@@ -534,6 +540,9 @@ class Clockwork(Actor):
 
     def tick(self, message: Tick) -> None:
         self.ticks.append((message.text, self.clock.monotonic()))
+
+    async def hold(self, message: Hold) -> None:
+        await trio.sleep(message.seconds)
 
     def boom(self, _message: Boom) -> None:
         msg = "boom"
@@ -591,6 +600,24 @@ async def test_a_tick_of_a_cancelled_timer_that_is_queued_is_dropped(
             alarm.call()
             await trio.sleep(10)
         assert [text for text, _ in ticks] == ["second"]
+
+
+@pytest.mark.req("RT-7")
+@pytest.mark.rule("C1")
+async def test_of_the_ticks_that_come_while_an_actor_is_busy_one_is_queued(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Else a slow actor would do nothing but catch up."""
+    del autojump_clock
+    clock = VirtualClock()
+    ticks: list[tuple[str, float]] = []
+    async with ActorSystem(clock=clock) as system:
+        begin = clock.monotonic()
+        works = await system.spawn(Clockwork, ticks=ticks)
+        await works.ask_async(Alarm(delay_s=1, period_s=1))
+        await works.ask_async(Hold(seconds=10.5))
+        await trio.sleep(2)
+        assert [at - begin for _, at in ticks] == [10.5, 11, 12]
 
 
 @pytest.mark.req("RT-1")

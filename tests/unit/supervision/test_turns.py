@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from zlib import crc32
 
 import jsonlines
@@ -38,6 +38,7 @@ from understudy import (
     ActorStopped,
     ActorSystem,
     AskCycle,
+    AskTimeout,
     Event,
     Frozen,
     InvalidMessage,
@@ -410,6 +411,36 @@ async def test_a_durable_message_that_is_refused_is_consumed_by_a_line(tmp_path:
         assert await (await system.spawn(Account, name="b")).ask_async(Read()) == Balance(cents=0)
 
 
+class Knock(Message[None]):
+    """Changes nothing; told to another one, where one is named."""
+
+    to: str = ""
+
+
+class Door(PersistentActor[Empty]):
+    def knock(self, message: Knock) -> None:
+        if message.to:
+            self.send(message.to, Knock())
+
+
+@pytest.mark.rule("T5")
+async def test_a_durable_message_that_changes_nothing_is_consumed_by_a_line(tmp_path: Path) -> None:
+    """Without events, sends or an answer; so it does not come back after a restart."""
+    async with ActorSystem(tmp_path) as system:
+        for name in ("a", "b"):
+            await system.spawn(Door, name=name)
+        await system.get("a").ask_async(Knock(to="b"))
+        with trio.fail_after(5):
+            while not lines(tmp_path, "b"):
+                await trio.sleep(0.001)
+    async with ActorSystem(tmp_path) as system:
+        for name in ("a", "b"):
+            await system.spawn(Door, name=name)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    (consumed,) = lines(tmp_path, "b")
+    assert (consumed["from"], consumed["n"], consumed["events"], consumed["sends"]) == ("a", 1, [], [])
+
+
 @pytest.mark.rule("T5")
 async def test_a_durable_message_that_keeps_failing_becomes_a_dead_letter_and_its_sender_is_told(
     tmp_path: Path,
@@ -460,6 +491,65 @@ async def test_an_ask_inside_a_turn_comes_before_the_first_emit(tmp_path: Path) 
         assert await asker.ask_async(Ask(to="a")) == Balance(cents=1, turns=1)
         with pytest.raises(TurnOver, match="before the first emit"):
             await asker.ask_async(Ask(to="a", emit_first=True))
+
+
+class Patience(Message[None]):
+    """Ask somebody who is slow."""
+
+    to: str
+
+
+class Twice(Message[None]):
+    """Deposit a cent twice, by asking; from `via`, where it is named, as a durable message."""
+
+    to: str
+    via: str = ""
+
+
+class Flaky(PersistentActor[Empty]):
+    """Fails behind its asks, as often as it is told to."""
+
+    failures: ClassVar[int] = 0
+
+    async def twice(self, message: Twice) -> None:
+        if message.via:
+            self.send(message.via, Twice(to=message.to))
+            return
+        for _ in range(2):
+            await self.ask(message.to, Deposit(cents=1))
+        if Flaky.failures:
+            Flaky.failures -= 1
+            raise ValueError("behind the asks")
+
+    async def patience(self, message: Patience) -> None:
+        await self.ask(message.to, Slow(cents=1, wait_s=60))
+
+
+@pytest.mark.rule("T6")
+async def test_an_ask_inside_a_turn_that_is_tried_again_counts_once(tmp_path: Path) -> None:
+    """Its key is made of actor, cause and ordinal: the same in each try, another one for each ask."""
+    Flaky.failures = 2
+    async with ActorSystem(tmp_path, settings=Settings(retry_backoff_s=0.001)) as system:
+        for name, kind in (("a", Account), ("flaky", Flaky), ("first", Flaky)):
+            await system.spawn(kind, name=name)
+        await system.get("first").ask_async(Twice(to="a", via="flaky"))
+        with trio.fail_after(5):
+            while not lines(tmp_path, "flaky"):
+                await trio.sleep(0.001)
+        assert Flaky.failures == 0
+        assert await system.get("a").ask_async(Read()) == Balance(cents=2, turns=2)
+    assert [line["key"] for line in lines(tmp_path, "a")] == ["flaky/first/1/1", "flaky/first/1/2"]
+
+
+@pytest.mark.rule("T6")
+async def test_an_ask_inside_a_turn_has_a_deadline_also_when_it_names_none(tmp_path: Path) -> None:
+    """Else an actor would take no message for as long as another one does not answer."""
+    settings = Settings(ask_timeout_s=0.05, stop_timeout_s=0.05)
+    async with ActorSystem(tmp_path, settings=settings) as system:
+        await system.spawn(Account, name="a")
+        flaky = await system.spawn(Flaky, name="flaky")
+        with trio.fail_after(5), pytest.raises(AskTimeout):
+            await flaky.ask_async(Patience(to="a"))
 
 
 @pytest.mark.rule("T6")
