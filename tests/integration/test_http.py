@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import socket
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,7 +27,9 @@ from understudy.webui.server import GRACE_S, AddressUnusable, NotLoopback, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http-api.md"
+NAMED = re.compile(r"\{\w+\}")
 
 
 @pytest.fixture
@@ -400,6 +404,29 @@ async def test_the_document_describes_every_route_and_its_problems(server: Serve
     text = json.dumps(document)
     assert "HTTPValidationError" not in text
     assert document["paths"]["/api/input"]["post"]["responses"].keys() == {"202", "default"}
+
+
+@pytest.mark.req("API-1")
+async def test_the_reference_page_names_every_route_and_every_field_of_its_body(server: Server) -> None:
+    """docs/reference/http-api.md, a row a route."""
+    document = (await server.client.get("/openapi.json")).json()
+    rows = [NAMED.sub("{}", row) for row in PAGE.read_text().splitlines() if row.startswith("| `")]
+    lacking: list[str] = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            route = f"{method.upper()} {NAMED.sub('{}', path)}"
+            row = next((row for row in rows if re.match(rf"\| `{re.escape(route)}[`?]", row)), None)
+            fields = body_fields(document, operation) if row is not None else []
+            lacking += [route] if row is None else []
+            lacking += [f"{route}: {name}" for name in fields if f'"{name}"' not in str(row)]
+    assert lacking == []
+
+
+def body_fields(document: dict[str, Any], operation: dict[str, Any]) -> list[str]:
+    """The names of what an operation's body may hold; none when it takes none."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    references = re.findall(r"#/components/schemas/(\w+)", json.dumps(content))
+    return [name for one in references for name in document["components"]["schemas"][one]["properties"]]
 
 
 @pytest.mark.req("RT-8")

@@ -135,8 +135,8 @@ class Stage:
         return self.system.cell("ear").actor.state.results
 
     async def wait_told(self, count: int) -> list[TaskResult]:
-        """Until the ear has heard that many results."""
-        await until(self.system, lambda: len(self.told) >= count)
+        """Until the ear has heard that many results; interpreters of worker processes take their time."""
+        await until(self.system, lambda: len(self.told) >= count, timeout_s=30)
         return self.told
 
 

@@ -16,6 +16,7 @@ from understudy.actors.engines import OfflineEngine, ScriptedEngine
 from understudy.actors.engines.scripted import Hang
 from understudy.actors.evolver import EvolverActor, EvolverPolicy
 from understudy.protocols.engine import RunAnswer
+from understudy.protocols.evolution import FinishEvolving
 
 POLICY = EvolverPolicy(idle_s=900, interval_s=3600)
 
@@ -123,6 +124,19 @@ async def test_a_wake_that_comes_while_it_learns_cancels_it_and_waits_for_nothin
         assert learned(tmp_path) == []
         clock.advance(system, 901)
         await until(system, lambda: learned(tmp_path) == [(1, "profile 1 of 4 messages")])
+
+
+@pytest.mark.req("MG-7")
+async def test_what_was_learned_in_a_window_that_is_over_is_void(tmp_path: Path) -> None:
+    """The report was in the mailbox when the manager had something to do: it lacks what came since."""
+    clock, engine = ManualClock(1_000_000.0), ScriptedEngine()
+    async with ActorSystem(tmp_path, clock=clock) as system:
+        office = await office_with_evolver(system, engine)
+        await office.say("a")
+        await office.wait_idle()
+        late = FinishEvolving(window=0, engine=engine.name, profile="x", persona="y", seen="msg-1")
+        await system.get("evolver").ask_async(late, timeout_s=5)
+        assert learned(tmp_path) == []
 
 
 @pytest.mark.req("MG-7")

@@ -173,7 +173,7 @@ async def test_what_a_callable_says_from_elsewhere_is_shown_while_it_runs(tmp_pa
         feed = feed_of(system)
         with feed.subscription():
             await call(stage, "say_and_wait", {"gate": str(gate)})
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while not any((row.progress, row.output) == (0.25, "one ") for row in feed.live.shown()):
                     await feed.moved()
             assert [row.note for row in feed.live.shown()] == ["first part"]

@@ -542,6 +542,37 @@ async def test_an_ask_inside_a_turn_that_is_tried_again_counts_once(tmp_path: Pa
 
 
 @pytest.mark.rule("T6")
+async def test_an_ask_inside_a_turn_waits_for_the_askers_own_watermark(tmp_path: Path) -> None:
+    """What it says may depend on turns before it: nobody hears of them before they are on disk (rule T4)."""
+    files, heard = GatedFiles(), list[int]()
+
+    class Note(Message[None]):
+        pass
+
+    class Noter(PersistentActor[Empty]):
+        def note(self, _message: Note) -> None:
+            self.emit(Deposited(cents=1))
+
+        async def ask_other(self, message: Ask) -> Balance:
+            return await self.ask(message.to, Deposit(cents=1))
+
+        def deposited(self, event: Deposited) -> None:
+            del event
+
+    async with ActorSystem(tmp_path, files=files) as system:
+        await system.spawn(Listener, name="ear", heard=heard)
+        noter = await system.spawn(Noter, name="noter")
+        files.gate.clear()
+        async with trio.open_nursery() as nursery:
+            for message in (Note(), Ask(to="ear")):
+                nursery.start_soon(noter.ask_async, message)
+                await trio.testing.wait_all_tasks_blocked()
+            assert heard == []
+            files.gate.set()
+        assert heard == [1]
+
+
+@pytest.mark.rule("T6")
 async def test_an_ask_inside_a_turn_has_a_deadline_also_when_it_names_none(tmp_path: Path) -> None:
     """Else an actor would take no message for as long as another one does not answer."""
     settings = Settings(ask_timeout_s=0.05, stop_timeout_s=0.05)
