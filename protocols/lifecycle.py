@@ -108,8 +108,8 @@ class ActorStatus(Frozen):
     """One actor as it stands.
 
     Attributes:
-        phase: starting, running, suspended (failed, waiting for its supervisor), halted, blocked,
-            stopping or stopped.
+        phase: starting, recovering, running, retrying (a durable message, in place), suspended (failed,
+            waiting for its supervisor), halted, blocked, stopping or stopped.
         mailbox: messages that wait.
         sequence: the last turn's number, `watermark` the last durable one; None without a journal.
     """

@@ -304,6 +304,8 @@ class TaskStarted(Event):
 
     id: str
     attempt: int
+    source: str = "runtime"
+    reason: str = "a place was free"
 
 
 class TaskRequeued(Event):

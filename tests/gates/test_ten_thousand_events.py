@@ -135,7 +135,7 @@ def memory_bytes() -> int:
 @pytest.mark.req("NF-2")
 @pytest.mark.req("PJ-2")
 async def test_ten_thousand_events_arrive_in_order_while_other_viewers_do_not_read(tmp_path: Path) -> None:
-    """Nobody waits for those who sleep, what they cost is bounded, and they are told when they wake up."""
+    """Nobody waits for those who sleep, what they cost is bounded, and their streams end, told or cut off."""
     async with served(tmp_path) as (system, url):
         steady, restless = Viewer(url), Viewer(url, patience=700)
         async with AsyncExitStack() as stack:

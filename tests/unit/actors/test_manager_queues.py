@@ -113,6 +113,23 @@ async def test_a_queue_that_is_consumed_to_the_end_is_compacted_from_100_records
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
+@pytest.mark.req("JR-5")
+async def test_a_queue_is_compacted_after_a_batch_that_was_given_up_too(tmp_path: Path) -> None:
+    """Consumed is consumed, by whatever reply."""
+    gate = trio.Event()
+    async with ActorSystem(tmp_path) as system:
+        engine = ScriptedEngine([gate, ValueError("away"), ValueError("away")])
+        office = await Office.chain(system, engine, when_all_fail="answer", failures=1)
+        for number in range(100):
+            await office.say(str(number))
+        gate.set()
+        await office.wait_idle()
+        now = await status(system)
+        assert (now.inputs_cursor, now.inputs_total) == (0, 0)
+    assert [len(event["batch"]) for event in events(tmp_path, "RunGivenUp")] == [1, 99]
+    assert [event["records"] for event in events(tmp_path, "QueueCompacted")] == [100]
+
+
 @pytest.mark.req("MG-1")
 def test_an_idle_hour_has_no_turn_and_no_call(tmp_path: Path) -> None:
     """On a virtual clock: no line in the manager's journal, nothing asked of the engine (MG-1)."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import trio.testing
 from pydantic import ValidationError
 
 from tests.unit.actors.stage import ManualClock, Stage, journal_events, journal_lines
-from understudy import ActorSystem, NotFound, Refused
+from understudy import ActorSystem, Event, NotFound, Refused
 from understudy.actors.workers import Attempt, CallableExecutor
 from understudy.actors.workers.state import AttemptEnded, AttemptOverdue, AttemptStuck
 from understudy.protocols.tasks import (
@@ -17,7 +19,12 @@ from understudy.protocols.tasks import (
     GetTask,
     ListTasks,
     ReserveTaskId,
+    TaskCancelRequested,
+    TaskFinished,
+    TaskRequeued,
+    TaskRetried,
     TaskSpec,
+    TaskStarted,
 )
 
 
@@ -37,6 +44,17 @@ async def test_a_task_goes_from_pending_through_running_to_succeeded(tmp_path: P
         ("TaskStarted", 1),
         ("TaskFinished", 1),
     ]
+
+
+@pytest.mark.req("WK-1")
+@pytest.mark.parametrize(
+    "event",
+    [TaskStarted, TaskRequeued, TaskRetried, TaskCancelRequested, TaskFinished],
+    ids=lambda one: one.kind,
+)
+def test_every_transition_says_who_decided_it_why_and_in_which_attempt(event: type[Event]) -> None:
+    """So that nobody has to guess from what came before it."""
+    assert {"source", "reason", "attempt"} <= event.model_fields.keys()
 
 
 @pytest.mark.req("WK-1")
@@ -273,6 +291,15 @@ class Deaf:
         return 0
 
 
+@contextmanager
+def hearing_again(deaf: Deaf) -> Generator[None]:
+    """Its attempts end behind the block, also when the test fails: else the system would wait for them."""
+    try:
+        yield
+    finally:
+        deaf.gate.set()
+
+
 @pytest.mark.req("WK-2")
 @pytest.mark.parametrize("told", ["by its time limit", "by a cancel"])
 async def test_an_attempt_that_is_deaf_is_given_up_after_its_grace_period(tmp_path: Path, told: str) -> None:
@@ -280,25 +307,25 @@ async def test_an_attempt_that_is_deaf_is_given_up_after_its_grace_period(tmp_pa
     clock, deaf = ManualClock(1000.0), Deaf()
     async with ActorSystem(tmp_path, clock=clock) as system:
         stage = await Stage.set(system, executors={"deaf": deaf}, limit=1, grace_s=5.0)
-        task = await stage.create(executor="deaf", timeout_s=60.0)
-        await stage.create()
-        if told == "by a cancel":
-            assert (await stage.ask(CancelTask(id=task, reason="enough"))).status == "running"
-        else:
-            clock.advance(system, 60)
-        await trio.testing.wait_all_tasks_blocked(0.01)
-        clock.advance(system, 14.9)
-        await trio.testing.wait_all_tasks_blocked(0.01)
-        assert (await stage.view(task)).status == "running"
-        clock.advance(system, 0.2)
-        await stage.script.wait_started("task-2/1")
-        (result,) = await stage.wait_told(1)
+        with hearing_again(deaf):
+            task = await stage.create(executor="deaf", timeout_s=60.0)
+            await stage.create()
+            if told == "by a cancel":
+                assert (await stage.ask(CancelTask(id=task, reason="enough"))).status == "running"
+            else:
+                clock.advance(system, 60)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            clock.advance(system, 14.9)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert (await stage.view(task)).status == "running"
+            clock.advance(system, 0.2)
+            await stage.script.wait_started("task-2/1")
+            (result,) = await stage.wait_told(1)
         ends = {
             "by a cancel": ("canceled", "enough"),
             "by its time limit": ("failed", "timed out after 60 s"),
         }
         assert (result.status, result.reason) == ends[told]
-        deaf.gate.set()
         stage.script.end("task-2/1")
         await stage.wait_told(2)
         assert (await stage.view(task)).status == result.status

@@ -18,33 +18,46 @@ from understudy.actors.projection.follower import Follower
 from understudy.actors.projection.model import Kept, ReadModel
 from understudy.actors.projection.model_dump import dump_of
 from understudy.actors.projection.model_file import read_model, write_model
+from understudy.protocols import Event, conversation, schedules, tasks
 from understudy.protocols.conversation import (
     ConversationMessage,
+    CronDueReceived,
     InputReceived,
+    NoticePosted,
+    PersonaTaken,
+    QueueCompacted,
     RunFailed,
     RunGivenUp,
+    RunPaused,
     RunStarted,
     RunSucceeded,
+    SessionRebuilt,
     TaskDoneReceived,
 )
-from understudy.protocols.engine import UserInput
+from understudy.protocols.engine import DueSchedule, Persona, UserInput
 from understudy.protocols.read_model import Cursor
 from understudy.protocols.schedules import (
+    FiringsMissed,
+    Missed,
     ScheduleAdded,
     ScheduleDisabled,
     ScheduleEnabled,
     ScheduleFired,
+    ScheduleIdReserved,
     ScheduleRemoved,
     ScheduleSpec,
 )
 from understudy.protocols.tasks import (
+    FiringSkipped,
     TaskCancelRequested,
     TaskCreated,
+    TaskIdReserved,
     TaskRequeued,
     TaskResult,
     TaskRetried,
     TaskSpec,
     TaskStarted,
+    TaskSummarized,
 )
 from understudy.supervision.files import Files
 from understudy.supervision.journal.segments import About, publish_about, read_about
@@ -52,7 +65,8 @@ from understudy.supervision.journal.segments import About, publish_about, read_a
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from understudy.protocols import Event
+ASIDE = 0.15
+"""So many of a life's events are of the kinds that come now and then."""
 
 KEPT = Kept(tasks=4, task_bytes=1500, messages=5, message_bytes=1500)
 """So little that rows go all the time."""
@@ -65,6 +79,14 @@ def pool_events(random: Random, count: int) -> list[Event]:
     running: dict[str, int] = {}
     for number in range(1, count + 1):
         chance = random.random()
+        if random.random() < ASIDE:
+            other = f"task-{random.randint(1, number)}"
+            skipped = FiringSkipped(
+                schedule=f"sched-{random.randint(1, 9)}", nominal_at=START_S, rule="fingerprint", task=other
+            )
+            summed_up = TaskSummarized(id=other, text="s" * random.randrange(1, 200))
+            events.append(random.choice((TaskIdReserved(id=f"task-{number}"), skipped, summed_up)))
+            continue
         if running and chance < 0.45:
             task = random.choice(list(running))
             attempt = running.pop(task)
@@ -99,6 +121,25 @@ def manager_events(random: Random, count: int) -> list[Event]:
     waiting: list[str] = []
     unanswered: list[str] = []
     for number in range(1, count + 1):
+        if random.random() < ASIDE:
+            due = DueSchedule(
+                id=f"sched-1@{number}", schedule="sched-1", nominal_at=START_S, title="tea", text=""
+            )
+            notice = ConversationMessage(id=f"msg-{number}", role="system", text="n" * random.randrange(300))
+            aside: tuple[Event, ...] = (
+                CronDueReceived(due=due),
+                RunPaused(run=f"run-{number}", attempt=1),
+                SessionRebuilt(
+                    engine="offline", old="s-1", new=random.choice(("s-2", None)), reason="it is gone"
+                ),
+                QueueCompacted(queue=random.choice(("inputs", "results")), records=100),
+                NoticePosted(messages=(notice,)),
+                PersonaTaken(persona=Persona(version=number, profile="tea", persona="kind")),
+            )
+            events.append(random.choice(aside))
+            if isinstance(events[-1], CronDueReceived):
+                waiting.append(due.id)
+            continue
         if waiting and random.random() < 0.5:
             batch, run = tuple(waiting), f"run-{number}"
             events.append(RunStarted(run=run, attempt=1, batch=batch, engine="offline"))
@@ -143,6 +184,18 @@ def cron_events(random: Random, count: int) -> list[Event]:
             there.append(name)
             continue
         name = random.choice(there)
+        if random.random() < ASIDE:
+            missed = Missed(count=number, first_at=START_S, last_at=START_S + 60)
+            next_at = random.choice((START_S + 120, None))
+            events.append(
+                random.choice(
+                    (
+                        ScheduleIdReserved(id=f"sched-{number}"),
+                        FiringsMissed(id=name, missed=missed, next_at=next_at),
+                    )
+                )
+            )
+            continue
         match random.randrange(4):
             case 0:
                 events.append(ScheduleDisabled(id=name))
@@ -237,6 +290,19 @@ class Life:
             about = read_about(Files(), folder)
             self.incarnations[journal] = about.incarnation + 1
             publish_about(Files(), folder, About(incarnation=about.incarnation + 1))
+
+
+def test_a_life_has_every_kind_of_event() -> None:
+    """Else the test below would say nothing about those that it lacks."""
+    lives = (pool_events, manager_events, cron_events)
+    made = {type(event) for seed in range(30) for life in lives for event in life(Random(seed), 60)}
+    there = {
+        kind
+        for module in (tasks, conversation, schedules)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind.__module__ == module.__name__
+    }
+    assert there - made == set()
 
 
 @pytest.mark.req("PJ-1")
