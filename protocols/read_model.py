@@ -132,6 +132,14 @@ class ScheduleRow(Frozen):
     at: float | None = None
     timezone: str
     command: tuple[str, ...] = ()
+    executor: str = "shell"
+    function: str = ""
+    arguments: str = "{}"
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    timeout_s: float | None = None
+    retries: int = 0
+    workspace: str | None = None
     kind: ScheduleKind = "background"
     text: str = ""
     wake: Waking = "done"

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from understudy.protocols.base import Event, Frozen, Message
-from understudy.protocols.tasks import MAIN_SESSION, Word
+from understudy.protocols.tasks import MAIN_SESSION, TaskSpec, Work
 
 ScheduleKind = Literal["background", "reminder"]
 ScheduleStatus = Literal["enabled", "disabled", "done"]
@@ -24,16 +24,16 @@ COUNTED = 1000
 """So many missed times of a schedule are counted, and so many that are not late fire together."""
 
 
-class ScheduleSpec(Frozen):
-    """When to do what.
+class ScheduleSpec(Work):
+    """When to do what: the fields of its `Work` are those of the task that each firing makes.
 
     Attributes:
         cron: a cron expression of five fields; exactly one of `cron` and `at` is given.
         at: a single time; without a zone it is read in `timezone`, where one that a spring change skips
             is the first moment after the gap, and one that an autumn change repeats the first of the two.
         timezone: an IANA name, such as `Europe/Zurich`; None for the home's.
-        command: program and arguments of the task that each firing makes; a reminder may have none.
-        kind: `background` wakes the manager when its task is done, `reminder` at once.
+        kind: `background` wakes the manager when its task is done, `reminder` at once; one without a
+            command (and of executor `shell`) makes no task.
         wake: `always` has a background schedule wake the manager at once too.
         text: what a reminder says; its title when empty.
         misfire: what becomes of times that nobody could fire (the runtime was down, the clock jumped):
@@ -44,7 +44,6 @@ class ScheduleSpec(Frozen):
             or `replace` the old one, which is canceled. The pool decides, which knows what runs (rule C2).
         jitter_s: a firing is late by up to this, and never reaches the next nominal time. How much follows
             from the firing's name: the same after a restart, another one for each schedule.
-        timeout_s, retries: as for a task.
         origin: the input that asked for it, when one did.
     """
 
@@ -52,7 +51,6 @@ class ScheduleSpec(Frozen):
     cron: str | None = Field(default=None, max_length=200)
     at: datetime | None = None
     timezone: str | None = None
-    command: tuple[Word, ...] = ()
     kind: ScheduleKind = "background"
     wake: Waking = "done"
     text: str = Field(default="", max_length=10_000)
@@ -61,8 +59,6 @@ class ScheduleSpec(Frozen):
     misfire_grace_s: float = Field(default=60.0, ge=1, le=31_536_000)
     overlap: Overlap = "allow"
     jitter_s: float = Field(default=0.0, ge=0, le=86_400)
-    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    retries: int = Field(default=0, ge=0, le=100)
     session: str = MAIN_SESSION
     origin: str | None = None
 
@@ -71,11 +67,29 @@ class ScheduleSpec(Frozen):
         if (self.cron is None) == (self.at is None):
             msg = "expected exactly one of cron and at"
             raise ValueError(msg)
-        has_program = bool(self.command and self.command[0].strip())
-        if (self.kind == "background" or self.command) and not has_program:
-            msg = 'expected a command such as ["echo", "hello"], got an empty one'
-            raise ValueError(msg)
+        if self.makes_tasks:
+            self.check_program()
         return self
+
+    @property
+    def makes_tasks(self) -> bool:
+        """Whether there is something to carry out; a reminder may only speak."""
+        return self.kind == "background" or bool(self.command) or self.executor != "shell"
+
+    def task(self, schedule: str, nominal_at: float) -> TaskSpec:
+        """The task of a firing. It answers no input: the one that asked for the schedule has its reply.
+
+        What an overlap is, the pool says, by these names: it knows what runs (rule C2).
+        """
+        return TaskSpec(
+            **{name: getattr(self, name) for name in Work.model_fields},
+            title=self.title,
+            fingerprint=f"schedule/{schedule}" if self.overlap == "forbid" else None,
+            replace_key=f"schedule/{schedule}" if self.overlap == "replace" else None,
+            session=self.session,
+            schedule=schedule,
+            nominal_at=nominal_at,
+        )
 
 
 class Missed(Frozen):
@@ -116,7 +130,8 @@ class AddSchedule(Message[ScheduleAccepted]):
     """Make a schedule. `id` is one from `ReserveScheduleId`, or None for the next free one.
 
     Raises (to who asks): `BadSchedule` for a bad expression, an unknown zone, a date that never comes
-    or a time that is past; `Refused` for an `id` that is not reserved.
+    or a time that is past; `Refused` for an `id` that is not reserved; without an `id` `TaskRefused` for
+    tasks that the pool would not take. One that was promised is made, and its firings say what is wrong.
     """
 
     spec: ScheduleSpec

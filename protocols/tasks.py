@@ -68,8 +68,8 @@ JsonObject = Annotated[str, BeforeValidator(_object_text)]
 """The text of a JSON object, since messages hold nothing that can be changed; a mapping is taken for it."""
 
 
-class TaskSpec(Frozen):
-    """What to do, and within which bounds.
+class Work(Frozen):
+    """What to do, and within which bounds: of a task, and of the tasks that a schedule makes.
 
     Attributes:
         command: program and arguments for `shell`; whatever the executor takes for others.
@@ -81,33 +81,50 @@ class TaskSpec(Frozen):
         timeout_s: bound of one attempt in seconds; None for the configuration's.
         retries: how many more attempts a failed or timed-out one is followed by.
         retry_delay_s: seconds before the first of them, doubled each time, within a fifth more or less.
-        start_at: not before this time (epoch seconds).
-        fingerprint: while a task with the same one is active, another one is refused.
-        replace_key: a newer task with the same one cancels the older active one, then starts.
-        debounce_s: the start is put off so long, and again by each newer task of the same `replace_key`.
         workspace: folder to work in: below the home's `work/`, or an absolute path in an allowed root.
         env: further environment variables, as pairs.
-        session: who is told how it ended.
-        origin: the input that asked for it, when one did.
-        schedule: the schedule that fired it, when one did; `nominal_at` is when it was due (epoch seconds).
     """
 
-    title: str = Field(min_length=1, max_length=500)
     command: tuple[Word, ...] = ()
-    executor: str = "shell"
-    function: str = ""
+    executor: Name = "shell"
+    function: str = Field(default="", max_length=200)
     arguments: JsonObject = "{}"
     queue: Name = DEFAULT_QUEUE
     priority: int = Field(default=0, ge=-1000, le=1000)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     retries: int = Field(default=0, ge=0, le=100)
     retry_delay_s: float = Field(default=1.0, ge=0, le=3600, allow_inf_nan=False)
+    workspace: Word | None = Field(default=None, min_length=1, max_length=4000)
+    env: tuple[tuple[Variable, Word], ...] = ()
+
+    def check_program(self) -> None:
+        """Raise a `ValueError` when its executor would have nothing to carry out."""
+        if self.executor == "shell" and not (self.command and self.command[0].strip()):
+            msg = 'expected a command such as ["echo", "hello"], got an empty one'
+            raise ValueError(msg)
+        if self.executor == "python" and not self.function:
+            msg = "expected the name of a registered callable as `function`, got none"
+            raise ValueError(msg)
+
+
+class TaskSpec(Work):
+    """A task: its work, when it may start, and who is told.
+
+    Attributes:
+        start_at: not before this time (epoch seconds).
+        fingerprint: while a task with the same one is active, another one is refused.
+        replace_key: a newer task with the same one cancels the older active one, then starts.
+        debounce_s: the start is put off so long, and again by each newer task of the same `replace_key`.
+        session: who is told how it ended.
+        origin: the input that asked for it, when one did.
+        schedule: the schedule that fired it, when one did; `nominal_at` is when it was due (epoch seconds).
+    """
+
+    title: str = Field(min_length=1, max_length=500)
     start_at: float | None = Field(default=None, ge=0, le=1e11, allow_inf_nan=False)
     fingerprint: Name | None = None
     replace_key: Name | None = None
     debounce_s: float = Field(default=0.0, ge=0, le=86_400, allow_inf_nan=False)
-    workspace: Word | None = Field(default=None, min_length=1, max_length=4000)
-    env: tuple[tuple[Variable, Word], ...] = ()
     session: str = MAIN_SESSION
     origin: str | None = None
     schedule: str | None = None
@@ -115,12 +132,7 @@ class TaskSpec(Frozen):
 
     @model_validator(mode="after")
     def _has_a_program(self) -> TaskSpec:
-        if self.executor == "shell" and not (self.command and self.command[0].strip()):
-            msg = 'expected a command such as ["echo", "hello"], got an empty one'
-            raise ValueError(msg)
-        if self.executor == "python" and not self.function:
-            msg = "expected the name of a registered callable as `function`, got none"
-            raise ValueError(msg)
+        self.check_program()
         if self.debounce_s and self.replace_key is None:
             msg = "expected a replace_key with debounce_s, got none: it names what is done once"
             raise ValueError(msg)
@@ -212,6 +224,15 @@ class CreateTask(Message[TaskAccepted]):
 
     spec: TaskSpec
     id: str | None = None
+
+
+class CheckTask(Message[None]):
+    """Whether such a task would be taken, as the pool is configured now; makes none.
+
+    Raises (to who asks): `TaskRefused`, of which each rule has a subclass.
+    """
+
+    spec: TaskSpec
 
 
 class ReserveTaskId(Message[TaskAccepted]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
@@ -12,7 +13,7 @@ from understudy.actors.cron.reckoning import due_at, reckon
 from understudy.actors.ids import number_of
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
-from understudy.protocols.errors import NotFound, Refused
+from understudy.protocols.errors import NotFound, Refused, TaskRefused, UnderstudyError
 from understudy.protocols.schedules import (
     AddSchedule,
     CronTick,
@@ -35,8 +36,10 @@ from understudy.protocols.schedules import (
     ScheduleStatus,
     ScheduleView,
 )
-from understudy.protocols.tasks import CreateTask, TaskSpec
+from understudy.protocols.tasks import CheckTask, CreateTask
 from understudy.supervision.persistent import PersistentActor
+
+log = logging.getLogger("understudy.cron")
 
 if TYPE_CHECKING:
     from understudy.actors.cron.reckoning import Reckoning
@@ -51,6 +54,9 @@ Timers run on the monotonic clock, which does not notice that the wall clock was
 machine slept. Linux has a timer that tells (`TFD_TIMER_CANCEL_ON_SET`), which Python has only since 3.13 and
 macOS not at all; a look costs microseconds and writes nothing.
 """
+
+CHECK_TIMEOUT_S = 5.0
+"""So long the pool may take to say whether it would take a schedule's tasks."""
 
 RESERVED_KEPT = 10_000
 """Ids that were proposed and not used yet; the oldest of more are forgotten."""
@@ -111,13 +117,14 @@ class CronActor(PersistentActor[CronState]):
 
     # -- commands
 
-    def add_schedule(self, message: AddSchedule) -> ScheduleAccepted:
+    async def add_schedule(self, message: AddSchedule) -> ScheduleAccepted:
         spec = message.spec
         timezone = spec.timezone or self._timezone
         zone = times.find_zone(timezone)
         if message.id is None:
             schedule_id = f"sched-{self.state.next_schedule}"
             next_at = times.first_due(spec, zone, self.clock.time())
+            await self._check(spec)
         else:
             schedule_id = self._reserved(message.id)
             # It was to come when it was proposed: late now, it is due at once.
@@ -253,8 +260,8 @@ class CronActor(PersistentActor[CronState]):
     def _send_firing(self, one: Schedule, nominal_at: float) -> None:
         """The task first, then who is told (CR-2)."""
         spec = one.spec
-        if spec.command:
-            self.send(self._workers, CreateTask(spec=_task_of(one, nominal_at)))
+        if spec.makes_tasks:
+            self.send(self._workers, CreateTask(spec=spec.task(one.id, nominal_at)))
         if spec.kind == "reminder" or spec.wake == "always":
             due = DueSchedule(
                 id=f"{one.id}@{nominal_at:.0f}",
@@ -291,6 +298,21 @@ class CronActor(PersistentActor[CronState]):
 
     # -- small questions
 
+    async def _check(self, spec: ScheduleSpec) -> None:
+        """Have the pool refuse now what it would refuse at each firing; while it can't tell, it may be made.
+
+        Raises:
+            TaskRefused.
+        """
+        if not spec.makes_tasks:
+            return
+        try:
+            await self.ask(self._workers, CheckTask(spec=spec.task("", 0.0)), timeout_s=CHECK_TIMEOUT_S)
+        except TaskRefused:
+            raise
+        except UnderstudyError as error:
+            log.warning("made a schedule unchecked: %s", error, extra={"action": "schedule_unchecked"})
+
     def _find(self, schedule_id: str) -> Schedule:
         one = self.state.schedules.get(schedule_id)
         if one is None:
@@ -320,22 +342,3 @@ class CronActor(PersistentActor[CronState]):
 
 def _due_at(one: Schedule, nominal_at: float) -> float:
     return due_at(one.id, one.spec, times.find_zone(one.timezone), nominal_at)
-
-
-def _task_of(one: Schedule, nominal_at: float) -> TaskSpec:
-    """What a firing creates. It answers no input: the one that asked for the schedule has its reply.
-
-    What an overlap is, the pool says, by these names: it knows what runs (rule C2).
-    """
-    spec = one.spec
-    return TaskSpec(
-        title=spec.title,
-        command=spec.command,
-        fingerprint=f"schedule/{one.id}" if spec.overlap == "forbid" else None,
-        replace_key=f"schedule/{one.id}" if spec.overlap == "replace" else None,
-        timeout_s=spec.timeout_s,
-        retries=spec.retries,
-        session=spec.session,
-        schedule=one.id,
-        nominal_at=nominal_at,
-    )

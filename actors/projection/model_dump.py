@@ -32,7 +32,7 @@ from understudy.supervision.journal.line import TAIL_BYTES, is_sealed, seal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-FORMAT = 6
+FORMAT = 7
 """Another one is built anew: it changes when a fold or a row does."""
 
 

@@ -43,6 +43,7 @@ from understudy.protocols.notifications import TaskDone
 from understudy.protocols.tasks import (
     CancelAccepted,
     CancelTask,
+    CheckTask,
     CreateTask,
     FiringSkipped,
     GetTask,
@@ -190,6 +191,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             self._cancel(other, "replace", f"replaced by {task_id}")
         self._dispatch()
         return TaskAccepted(id=task_id)
+
+    def check_task(self, message: CheckTask) -> None:
+        self._admission.admit(message.spec)
 
     def reserve_task_id(self, _message: ReserveTaskId) -> TaskAccepted:
         task_id = f"task-{self.state.next_task}"

@@ -23,7 +23,7 @@ def simulate(seed: int, hours: float, files: type[MemoryFiles] = MemoryFiles) ->
     return simulation.run(), simulation.disk
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [2, 3, 4])  # in whose stories a command writes more than a record holds
 def test_the_cast_keeps_its_promises_through_hours_of_faults(seed: int) -> None:
     """Whatever the seed does: every input one reply, every task one end, every firing once."""
     story, disk = simulate(seed, 2.0)

@@ -107,17 +107,37 @@ def test_schedules_are_made_listed_changed_and_removed(tmp_path: Path) -> None:
             "cron", "add", *arguments, "--json", "--", "df", "-h", UNDERSTUDY_HOME=str(home)
         ).document
         assert made["id"] == "sched-1"
-        once = understudy("cron", "add", "--at", "2999-01-01T00:00", "--title", "far", "true", home=home)
+        work = ("--queue", "reports", "--priority", "7", "--workspace", "reports")
+        once = understudy(
+            "cron", "add", "--at", "2999-01-01T00:00", "--title", "far", *work, "true", home=home
+        )
         assert once.out.startswith("sched-2, next 2999-01-0")
         for arguments, code, detail in (
             (("add", "--cron", "61 * * * *", "true"), 6, "whose minute is 0 to 59, got '61'"),
             (("add", "true"), 2, "exactly one of cron and at"),
             (("add", "--cron", "* * * * *", "--jitter", "-1", "true"), 2, "jitter_s"),
+            (
+                (
+                    "add",
+                    "--cron",
+                    "* * * * *",
+                    "--executor",
+                    "python",
+                    "--function",
+                    "f",
+                    "--arguments",
+                    "{}",
+                ),
+                6,
+                "expected a registered callable",
+            ),
             (("enable", "sched-9"), 5, "expected the id of a schedule"),
             (("next", "sched-9"), 5, "expected the id of a schedule"),
         ):
             refused = understudy("cron", *arguments, "--json", home=home)
             assert (refused.code, detail in str(refused.problem["detail"])) == (code, True), refused.err
+        far = json.loads(understudy("cron", "list", "--json", home=home).out)["schedules"][0]
+        assert (far["queue"], far["priority"], far["workspace"]) == ("reports", 7, "reports")
         assert understudy("cron", "disable", "sched-2", home=home).out == "sched-2: disabled\n"
         assert understudy("cron", "enable", "sched-2", home=home).out.startswith("sched-2: enabled, next 29")
         assert understudy("cron", "remove", "sched-2", home=home).code == 0

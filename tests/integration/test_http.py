@@ -200,6 +200,9 @@ async def test_a_schedules_policies_are_taken_and_shown(server: Server) -> None:
         "overlap": "forbid",
         "jitter_s": 30.0,
         "wake": "always",
+        "queue": "reports",
+        "priority": 7,
+        "workspace": "reports",
     }
     body = {"title": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Zurich", "command": ["date"]}
     made = (await server.client.post("/api/schedules", json=body | policies)).json()
@@ -211,6 +214,9 @@ async def test_a_schedules_policies_are_taken_and_shown(server: Server) -> None:
     listed = (await server.client.get("/api/schedules?runs=2")).json()["schedules"]
     assert shown in listed
     assert problem(await server.client.get("/api/schedules/sched-99")) == (404, "not_found")
+    unknown = {"executor": "python", "function": "f", "arguments": {"a": 1}}
+    refused = await server.client.post("/api/schedules", json=body | unknown)
+    assert problem(refused) == (422, "unknown_function")
 
 
 @pytest.mark.req("CR-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ import httpx
 import trio
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from rich.text import Text
 
 from understudy.actors.cron import times
@@ -28,6 +29,7 @@ from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.errors import NotFound
 from understudy.protocols.read_model import ScheduleDetail
 from understudy.protocols.schedules import Misfire, Overlap, ScheduleKind, ScheduleSpec, Waking
+from understudy.protocols.tasks import DEFAULT_QUEUE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +143,12 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
     jitter: Annotated[float, Parameter(help="Each firing is up to so many seconds late.")] = 0.0,
     timeout: Annotated[float | None, Parameter(help="Bound of one attempt, in seconds.")] = None,
     retries: Annotated[int, Parameter(help="Attempts after a failed one.")] = 0,
+    executor: Annotated[str, Parameter(help="What carries its tasks out.")] = "shell",
+    function: Annotated[str, Parameter(help="The callable that the executor `python` calls.")] = "",
+    arguments: Annotated[str, Parameter(help="Its arguments, as a JSON object.")] = "{}",
+    queue: Annotated[str, Parameter(help="Its tasks share a limit, if it has one.")] = DEFAULT_QUEUE,
+    priority: Annotated[int, Parameter(help="Of its tasks: a higher one starts first.")] = 0,
+    workspace: Annotated[str | None, Parameter(help="Folder that its tasks work in.")] = None,
     common: Common = COMMON,
 ) -> int:
     """Make a schedule: each firing makes a task. Durable when this returns. Needs a server."""
@@ -150,10 +158,10 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
             "neither" if at is None else "both"
         )
         raise failure(Exit.USAGE, "Usage", detail)
-    if not command and kind == "background":
+    if not command and kind == "background" and executor == "shell":
         raise failure(Exit.USAGE, "Usage", "expected a COMMAND to run, got none; only a reminder needs none")
     fields = {
-        "title": title or (" ".join(command) or text)[:_TITLE_CHARACTERS],
+        "title": title or (" ".join(command) or function or text)[:_TITLE_CHARACTERS],
         "command": command,
         "cron": cron,
         "at": at,
@@ -168,6 +176,12 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
         "jitter_s": jitter,
         "timeout_s": timeout,
         "retries": retries,
+        "executor": executor,
+        "function": function,
+        "arguments": arguments,
+        "queue": queue,
+        "priority": priority,
+        "workspace": workspace,
     }
     try:
         spec = ScheduleSpec.model_validate(fields)
@@ -175,7 +189,7 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
         detail = "; ".join(_flaw(one["loc"], one["msg"], one["input"]) for one in error.errors())
         raise failure(Exit.USAGE, "Bad schedule", detail) from None
     address = require_server(home, "cron add")
-    _say(trio.run(partial(_post, address, "/api/schedules", spec)), as_json=common.json)
+    _say(trio.run(partial(_post, address, "/api/schedules", _body(spec))), as_json=common.json)
     return Exit.OK
 
 
@@ -185,6 +199,12 @@ def _flaw(where: tuple[int | str, ...], what: str, given: object) -> str:
         return f"expected --at as a date and a time such as 2026-12-24T18:00, got {given!r}"
     option = f"--{where[0]}: ".replace("_s: ", ": ").replace("_", "-") if where else ""
     return option + what.removeprefix("Value error, ")
+
+
+def _body(spec: ScheduleSpec) -> BaseModel:
+    """The request that stands for it: where the message has JSON text and pairs, it has objects."""
+    fields = spec.model_dump(mode="json", exclude_none=True)
+    return RootModel(fields | {"arguments": json.loads(spec.arguments), "env": dict(spec.env)})
 
 
 @app.command

@@ -23,8 +23,9 @@ from understudy.protocols.schedules import (
     ScheduleSpec,
     Waking,
 )
-from understudy.protocols.tasks import MAIN_SESSION, Word
-from understudy.webui.context import PAGE_ROWS, Body, Ctx, Key, Limit, PageCursor, as_json, checked
+from understudy.protocols.tasks import MAIN_SESSION
+from understudy.webui.context import PAGE_ROWS, Ctx, Key, Limit, PageCursor, as_json, checked
+from understudy.webui.work import NewWork
 
 router = APIRouter(tags=["schedules"])
 ScheduleId = Annotated[str, Path(max_length=200, examples=["sched-1"])]
@@ -33,14 +34,13 @@ Verb = Literal["enable", "disable", "remove"]
 _VERBS: Final = {"enable": EnableSchedule, "disable": DisableSchedule, "remove": RemoveSchedule}
 
 
-class NewSchedule(Body):
-    """A schedule to be made: `cron` or `at`, and the command of the task that each firing makes."""
+class NewSchedule(NewWork):
+    """A schedule to be made: `cron` or `at`, and what the task does that each firing makes."""
 
     title: str = Field(min_length=1, max_length=500, examples=["say hello each hour"])
     cron: str | None = Field(default=None, max_length=200, examples=["0 * * * *"])
     at: datetime | None = Field(default=None, description="a single time; without a zone, in `timezone`")
     timezone: str | None = Field(default=None, max_length=100, examples=["Europe/Zurich"])
-    command: tuple[Word, ...] = Field(default=(), max_length=10_000, examples=[["echo", "hello"]])
     kind: ScheduleKind = "background"
     wake: Waking = Field(default="done", description="`always`: wake the manager at once too")
     text: str = Field(default="", max_length=10_000, description="what a reminder says")
@@ -49,8 +49,6 @@ class NewSchedule(Body):
     misfire_grace_s: float = Field(default=60.0, ge=1, le=31_536_000, description="less late is no misfire")
     overlap: Overlap = Field(default="allow", description="while a task of an earlier firing is not over")
     jitter_s: float = Field(default=0.0, ge=0, le=86_400, description="each firing up to so much later")
-    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    retries: int = Field(default=0, ge=0, le=100)
     session: str = Field(default=MAIN_SESSION, min_length=1, max_length=200)
     key: Key | None = None
 
@@ -87,7 +85,7 @@ async def show_schedule(context: Ctx, schedule_id: ScheduleId, runs: Runs = 3) -
 @router.post("/api/schedules", status_code=202)
 async def add_schedule(context: Ctx, body: NewSchedule) -> ScheduleAccepted:
     """Make a schedule. It is durable when this answers."""
-    spec = checked(ScheduleSpec, body)
+    spec = checked(ScheduleSpec, body.fields())
     return await context.ask("cron", AddSchedule(spec=spec), body.key)
 
 

@@ -12,7 +12,6 @@ from understudy.actors.workers import read_output
 from understudy.protocols.errors import NotFound, UnderstudyError
 from understudy.protocols.read_model import TaskDetail, TaskRow
 from understudy.protocols.tasks import (
-    DEFAULT_QUEUE,
     MAIN_SESSION,
     CancelAccepted,
     CancelTask,
@@ -21,8 +20,6 @@ from understudy.protocols.tasks import (
     Name,
     TaskSpec,
     TaskStatus,
-    Variable,
-    Word,
 )
 from understudy.webui.context import (
     PAGE_ROWS,
@@ -36,6 +33,7 @@ from understudy.webui.context import (
     as_json,
     checked,
 )
+from understudy.webui.work import NewWork
 
 router = APIRouter(tags=["tasks"])
 OUTPUT_MAX_BYTES = 1 << 20
@@ -44,35 +42,18 @@ SCANNED_PAGES, SCANNED_ROWS = 25, 200
 TaskId = Annotated[str, Path(max_length=200, examples=["task-1"])]
 
 
-class NewTask(Body):
-    """A task to be made: a command that runs without a shell in between."""
+class NewTask(NewWork):
+    """A task to be made."""
 
     title: str = Field(min_length=1, max_length=500, examples=["say hello"])
-    command: tuple[Word, ...] = Field(default=(), max_length=10_000, examples=[["echo", "hello"]])
-    executor: str = Field(default="shell", min_length=1, max_length=100)
-    function: str = Field(default="", max_length=200, description="the callable that `python` calls")
-    arguments: dict[str, object] = Field(default={}, description="its arguments by name")
-    queue: Name = Field(default=DEFAULT_QUEUE, description="its tasks share a limit, if it has one")
-    priority: int = Field(default=0, ge=-1000, le=1000, description="a higher one starts first")
-    timeout_s: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="bound of one attempt"
-    )
-    retries: int = Field(default=0, ge=0, le=100, description="attempts after a failed one")
-    retry_delay_s: float = Field(default=1.0, ge=0, le=3600, allow_inf_nan=False)
     start_at: float | None = Field(default=None, ge=0, description="not before (epoch seconds)")
     fingerprint: Name | None = Field(default=None, description="one active task of these at a time")
     replace_key: Name | None = Field(default=None, description="cancels the active task of the same key")
     debounce_s: float = Field(default=0.0, ge=0, le=86_400, description="wait for newer ones of the key")
-    workspace: str | None = Field(default=None, min_length=1, max_length=4000, examples=["site"])
-    env: dict[Variable, Word] = Field(default={}, description="further environment variables")
     session: str = Field(
         default=MAIN_SESSION, min_length=1, max_length=200, description="who is told how it ended"
     )
     key: Key | None = None
-
-    def pairs(self) -> dict[str, object]:
-        """The fields of a `TaskSpec`."""
-        return {**self.model_dump(exclude={"key"}), "env": tuple(self.env.items())}
 
 
 class Tasks(BaseModel):
@@ -92,7 +73,7 @@ class Cancel(Body):
 @router.post("/api/tasks", status_code=202)
 async def create_task(context: Ctx, body: NewTask, response: Response) -> Accepted:
     """Make a task. It is durable when this answers, and starts when a worker is free."""
-    spec = checked(TaskSpec, body.pairs())
+    spec = checked(TaskSpec, body.fields())
     accepted = await context.ask("workers", CreateTask(spec=spec), body.key)
     response.headers["Location"] = f"/api/tasks/{accepted.id}"
     return Accepted(id=accepted.id)
