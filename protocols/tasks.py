@@ -275,11 +275,15 @@ class GetTask(Message[TaskView]):
 
 
 class TaskList(Frozen):
-    """Tasks, newest first; `pending` and `running` count all of the pool's."""
+    """Tasks, newest first; `pending` and `running` count all of the pool's.
+
+    `abandoned` counts threads of callables that were given up and still run.
+    """
 
     tasks: tuple[TaskView, ...]
     pending: int
     running: int
+    abandoned: int = 0
 
 
 class ListTasks(Message[TaskList]):

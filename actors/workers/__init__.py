@@ -9,6 +9,7 @@ from understudy.actors.workers.pool import WorkerPoolActor
 from understudy.actors.workers.registration import Callables
 from understudy.actors.workers.shell import ShellExecutor
 from understudy.actors.workers.state import PoolState
+from understudy.actors.workers.threads import threads_left
 
 __all__ = [
     "Attempt",
@@ -22,4 +23,5 @@ __all__ = [
     "WorkerPoolActor",
     "read_output",
     "succeed",
+    "threads_left",
 ]

@@ -55,22 +55,22 @@ class PythonExecutor:
 
     A thread can't be ended from outside. One that does not return within the grace period after it was
     told to (`context.canceled`) is abandoned: it runs on by itself, what it says later is dropped
-    (rule E3), and its place in the pool is free. It is logged, and counted in `abandoned`.
+    (rule E3), and its place in the pool is free. It is logged, and in `left` until it returns.
 
     Args:
         callables: what may be called.
         processes: where those run that declare a process.
+        left: the attempts whose threads were given up and still run.
         inline: in simulations there are no threads; plain callables are called on the loop.
-
-    Attributes:
-        abandoned: threads that were given up and still run.
     """
 
-    def __init__(self, callables: Callables, processes: ProcessPool, *, inline: bool = False) -> None:
+    def __init__(
+        self, callables: Callables, processes: ProcessPool, left: dict[str, None], *, inline: bool = False
+    ) -> None:
         self._callables = callables
         self._processes = processes
+        self._left = left
         self._inline = inline
-        self.abandoned = 0
 
     def check(self, spec: TaskSpec) -> None:
         """Raise a `TaskRefused` when there is no such callable, or it does not take these arguments."""
@@ -120,7 +120,7 @@ class PythonExecutor:
         def arrive() -> None:
             done.set()
             if attempt.abandoned:
-                self.abandoned -= 1
+                self._left.pop(attempt.mark, None)
                 log.info(
                     "the abandoned thread of %s has ended", attempt.mark, extra={"action": "thread_ended"}
                 )
@@ -137,10 +137,10 @@ class PythonExecutor:
                 await done.wait()
             if not done.is_set():
                 attempt.abandoned = True
-                self.abandoned += 1
+                self._left[attempt.mark] = None
                 log.warning(
                     "the thread of %s can't be ended and runs on by itself (%d do)",
-                    attempt.mark, self.abandoned, extra={"action": "thread_abandoned"},
+                    attempt.mark, len(self._left), extra={"action": "thread_abandoned"},
                 )  # fmt: skip
             raise
         value, error = found[0]

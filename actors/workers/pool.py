@@ -35,6 +35,7 @@ from understudy.actors.workers.state import (
     PoolState,
     TaskDue,
 )
+from understudy.actors.workers.threads import threads_left
 from understudy.actors.workers.waiting import Waiting
 from understudy.actors.workers.why import retry_of, why_waiting
 from understudy.actors.workers.workspaces import Workspaces
@@ -118,7 +119,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         table = callables if isinstance(callables, Callables) else Callables.of(callables or {})
         self._executors: dict[str, Executor] = {
             "shell": ShellExecutor(*aside),
-            "python": PythonExecutor(table, self._processes, inline=self.system.inline),
+            "python": PythonExecutor(
+                table, self._processes, threads_left(self.system), inline=self.system.inline
+            ),
             **(executors or {}),
         }
         self._admission = Admission(self._executors, self._workspaces, config)
@@ -227,7 +230,12 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         over = [self.state.over[task_id].view(task_id) for task_id in islice(reversed(self.state.over), room)]
         newest_first = sorted(active + over, key=lambda view: number_of(view.id), reverse=True)
         running = sum(task.status == "running" for task in self.state.active.values())
-        return TaskList(tasks=tuple(newest_first), pending=len(active) - running, running=running)
+        return TaskList(
+            tasks=tuple(newest_first),
+            pending=len(active) - running,
+            running=running,
+            abandoned=len(threads_left(self.system)),
+        )
 
     # -- what attempts and timers report
 

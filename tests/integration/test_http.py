@@ -18,6 +18,7 @@ from tests.web_kit import PATIENCE_S, Event, EventStream, Server, events, row_is
 from understudy.actors.projection import Feed, FollowingFailed, feed_of
 from understudy.actors.projection.follower import Follower
 from understudy.actors.registry import CAST
+from understudy.actors.workers import threads_left
 from understudy.protocols.read_model import Change, ManagerRow
 from understudy.supervision.testing.files import FaultyFiles
 from understudy.webui import context
@@ -444,7 +445,9 @@ async def test_actors_and_status_show_the_cast(server: Server) -> None:
     assert {"manager", "workers", "cron", "notifier", "projection", "cast"} <= set(by_name)
     assert by_name["manager"]["parent"] == "cast"
     assert {(actor["phase"], actor["restarts"]) for actor in actors} == {("running", 0)}
+    threads_left(server.system)["task-7/1"] = None
     status = (await server.client.get("/api/status")).json()
+    assert status["abandoned_threads"] == ["task-7/1"]
     assert (status["state"], status["halted"], status["dead_letters"]) == ("ok", [], 0)
     assert status["manager"]["run"] is None
 

@@ -112,6 +112,7 @@ class ServerStatus(Answer):
     dead_letters: int = 0
     manager: ManagerRow = ManagerRow()
     tasks: TaskCounts = TaskCounts()
+    abandoned_threads: list[str] = []
     messages: int = 0
     schedules: int = 0
     incidents: list[Incident] = []

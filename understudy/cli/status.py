@@ -24,6 +24,7 @@ from understudy.supervision.journal import JournalReport
 
 _ACTORS = 100
 _INCIDENTS = 5
+_THREADS = 5
 
 
 class StatusAnswer(BaseModel):
@@ -33,6 +34,7 @@ class StatusAnswer(BaseModel):
         state: of a running system `ok`, `degraded` or `halted`; `resting` when no server runs,
             `damaged` when none runs and a journal is damaged.
         pid: of the process that owns the home, None when nobody does; `address` is where it serves.
+        abandoned_threads: attempts whose callable was given up, since it never returned, and still runs.
         actors: of a running system; `journals` of a resting one.
     """
 
@@ -45,6 +47,7 @@ class StatusAnswer(BaseModel):
     blocked: list[Halt] = []
     manager: ManagerRow = ManagerRow()
     tasks: TaskCounts = TaskCounts()
+    abandoned_threads: list[str] = []
     messages: int = 0
     schedules: int = 0
     actors: list[ActorRow] = []
@@ -123,6 +126,8 @@ def _print(answer: StatusAnswer) -> None:
         ["messages", str(answer.messages)],
         ["schedules", str(answer.schedules)],
     ]
+    if answer.abandoned_threads:
+        facts.insert(-2, ["threads", _threads(answer.abandoned_threads)])
     out.print(table(["", ""], facts, header=False))
     _print_needs(out, answer)
     if answer.actors:
@@ -136,6 +141,11 @@ def _print(answer: StatusAnswer) -> None:
         out.print(
             Text(f"{when(incident.at)} {incident.actor}: {incident.kind}: {incident.text}", style="dim")
         )
+
+
+def _threads(attempts: list[str]) -> Text:
+    shown = ", ".join(attempts[:_THREADS]) + (", …" if len(attempts) > _THREADS else "")
+    return Text(f"{len(attempts)} never returned and run on until the server ends: {shown}", style="yellow")
 
 
 def _server(answer: StatusAnswer) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from understudy.actors.projection import ReadModel
 from understudy.actors.projection.live import system_row
 from understudy.actors.projection.table import Table
+from understudy.actors.workers import threads_left
 from understudy.protocols.errors import NotFound
 from understudy.protocols.lifecycle import Halt
 from understudy.protocols.read_model import ActorRow, Incident, ManagerRow
@@ -50,6 +51,7 @@ class Status(BaseModel):
     read_model: Literal["ready", "away"] = Field(description="while it is away, what follows is empty")
     manager: ManagerRow
     tasks: TaskCounts
+    abandoned_threads: list[str] = Field(description="attempts whose callable never returned and still runs")
     messages: int
     schedules: int
     incidents: list[Incident] = Field(description="what went wrong lately, newest first")
@@ -101,6 +103,7 @@ async def show_status(context: Ctx) -> Status:
         read_model="away" if feed is None else "ready",
         manager=model.manager,
         tasks=TaskCounts(**dict(model.tasks.counts)),
+        abandoned_threads=list(threads_left(context.system)),
         messages=len(model.messages),
         schedules=len(model.schedules),
         incidents=[] if feed is None else list(feed.incidents)[: -SHOWN_INCIDENTS - 1 : -1],

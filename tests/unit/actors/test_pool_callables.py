@@ -17,9 +17,9 @@ import trio
 from tests.unit.actors.stage import Stage, journal_events
 from understudy import ActorSystem
 from understudy.actors.projection import ProjectionActor, feed_of
-from understudy.actors.workers import Callables, PoolConfig, TaskContext
+from understudy.actors.workers import Callables, PoolConfig, TaskContext, WorkerPoolActor, threads_left
 from understudy.protocols.errors import BadArguments, NotConfigured, UnknownFunction
-from understudy.protocols.tasks import CancelTask, CreateTask, TaskResult, TaskSpec
+from understudy.protocols.tasks import CancelTask, CreateTask, ListTasks, TaskResult, TaskSpec
 
 
 async def call(stage: Stage, function: str, arguments: dict[str, object] | None = None, **fields: Any) -> str:
@@ -217,11 +217,16 @@ async def test_a_thread_that_never_returns_is_abandoned_and_what_it_says_later_i
         assert first.reason == "timed out after 0.05 s; its thread can't be ended and runs on by itself"
         assert (second.status, second.value) == ("succeeded", "2")
         assert "can't be ended and runs on by itself (1 do)" in caplog.text
+        assert list(threads_left(system)) == [f"{stuck}/1"]
+        await system.stop("workers")
+        await system.spawn(WorkerPoolActor, name="workers", notify="ear")
+        assert (await stage.ask(ListTasks())).abandoned == 1
         go_on.set()
         with trio.fail_after(5):
             while "has ended" not in caplog.text:
                 await trio.lowlevel.checkpoint()
         assert (await stage.view(stuck)).status == "failed"
+        assert (await stage.ask(ListTasks())).abandoned == 0
         assert len(stage.told) == 2
 
 
