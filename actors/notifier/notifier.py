@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from understudy.actors.notifier.attempts import carry_out
 from understudy.actors.notifier.lanes import Lane
@@ -128,15 +127,7 @@ class NotifierActor(PersistentActor[NotifierState]):
         self._queue(message.notification)
 
     def list_deliveries(self, message: ListDeliveries) -> DeliveryList:
-        state = self.state
-        found = [delivery for delivery in self._all() if _fits(delivery, message)]
-        page = heapq.nlargest(message.limit, found, key=lambda delivery: delivery.number)
-        return DeliveryList(
-            deliveries=tuple(delivery.view(state.told[delivery.about].notification) for delivery in page),
-            queued=len(state.open),
-            dead=len(state.dead),
-            next=page[-1].number if len(page) < len(found) else None,
-        )
+        return self.state.page(message)
 
     def retry_deliveries(self, message: RetryDeliveries) -> DeliveriesAccepted:
         if message.ids is None:
@@ -319,20 +310,8 @@ class NotifierActor(PersistentActor[NotifierState]):
 
     # -- small questions
 
-    def _all(self) -> Iterator[OpenDelivery]:
-        yield from self.state.open.values()
-        yield from self.state.dead.values()
-
     def _known(self, name: str) -> OpenDelivery:
         found = self.state.open.get(name) or self.state.dead.get(name)
         if found is None:
             raise NotFound(f"expected the id of a delivery that is queued or dead, got {name!r}")
         return found
-
-
-def _fits(delivery: OpenDelivery, wanted: ListDeliveries) -> bool:
-    return (
-        wanted.status in (None, delivery.status)
-        and wanted.sink in (None, delivery.sink)
-        and (wanted.before is None or delivery.number < wanted.before)
-    )

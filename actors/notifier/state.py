@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
+from itertools import chain
+
 from pydantic import BaseModel, Field
 
 from understudy.protocols.base import Message
-from understudy.protocols.notifications import DeliveryStatus, DeliveryView, Notification
+from understudy.protocols.notifications import (
+    DeliveryList,
+    DeliveryStatus,
+    DeliveryView,
+    ListDeliveries,
+    Notification,
+)
 
 
 class Told(BaseModel):
@@ -75,6 +84,25 @@ class NotifierState(BaseModel):
     open: dict[str, OpenDelivery] = Field(default_factory=dict)
     dead: dict[str, OpenDelivery] = Field(default_factory=dict)
     next_delivery: int = 1
+
+    def page(self, wanted: ListDeliveries) -> DeliveryList:
+        """The newest deliveries that fit, as many as wanted."""
+        found = [one for one in chain(self.open.values(), self.dead.values()) if _fits(one, wanted)]
+        page = heapq.nlargest(wanted.limit, found, key=lambda delivery: delivery.number)
+        return DeliveryList(
+            deliveries=tuple(delivery.view(self.told[delivery.about].notification) for delivery in page),
+            queued=len(self.open),
+            dead=len(self.dead),
+            next=page[-1].number if len(page) < len(found) else None,
+        )
+
+
+def _fits(delivery: OpenDelivery, wanted: ListDeliveries) -> bool:
+    return (
+        wanted.status in (None, delivery.status)
+        and wanted.sink in (None, delivery.sink)
+        and (wanted.before is None or delivery.number < wanted.before)
+    )
 
 
 class AttemptMade(Message[None]):

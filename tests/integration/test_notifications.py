@@ -21,6 +21,13 @@ from understudy.protocols.webhooks import verify
 
 pytestmark = pytest.mark.req("NT-2")
 
+READING = (
+    ("notifications", "list", "--json"),
+    ("notifications", "list", "--limit", "2", "--json"),
+    ("notifications", "list", "--status", "queued", "--json"),
+)
+"""Lists that are the same from the files when no server runs."""
+
 
 class Got(NamedTuple):
     """A request whose signature fits."""
@@ -157,7 +164,10 @@ def test_dead_letters_are_listed_and_retried_by_command_and_over_http(tmp_path: 
             for count in (1, 2, 3):
                 run_task(server)
                 wait_listed(server, dead=count, ever=count)
+            live = [understudy(*command, home=home).document for command in READING]
             assert server.stop() == 0
+        assert [understudy(*command, home=home).document for command in READING] == live
+        assert "0 wait, 3 dead letters" in understudy("notifications", "list", home=home).out
         receiver.status = 204
         with served(home) as server:
             shown = understudy("notifications", "list", "--status", "dead", "--sink", "hook", home=home)
@@ -181,4 +191,5 @@ def test_dead_letters_are_listed_and_retried_by_command_and_over_http(tmp_path: 
             wait_listed(server, ever=3)
             assert "no dead letters" in understudy("notifications", "retry", "--all", home=home).out
             assert server.stop() == 0
-    assert understudy("notifications", "list", home=home).code == 3
+    assert understudy("notifications", "list", home=home).out == "0 wait, 0 dead letters\n"
+    assert understudy("notifications", "retry", "--all", home=home).code == 3

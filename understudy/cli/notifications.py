@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import trio
@@ -11,19 +11,27 @@ from cyclopts.types import PositiveInt
 from pydantic import BaseModel
 from rich.text import Text
 
+from understudy.actors.notifier import NotifierActor
+from understudy.actors.notifier.state import NotifierState
+from understudy.cli import records
 from understudy.cli.answers import DeliveryPage, RetriedAnswer
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit, failure
 from understudy.cli.output import console, print_json, styled, table, when
-from understudy.cli.server import require_server
+from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
-from understudy.protocols.notifications import DeliveryStatus, DeliveryView
+from understudy.protocols.notifications import DeliveryStatus, DeliveryView, ListDeliveries
+from understudy.supervision.time_travel import kept_seqs, replay_state
+
+if TYPE_CHECKING:
+    from understudy.supervision.home import Home
 
 app = App(
     name="notifications", help="Deliveries to sinks that are not made: what waits, and the dead letters."
 )
 
 LIMIT = 20
+NAME = "notifier"
 _WIDE = 100  # an id takes 23 of these
 _PAGE = 200
 Sink = Annotated[str | None, Parameter(help="Only of this sink.")]
@@ -44,10 +52,14 @@ def list_deliveries(
     sink: Sink = None,
     common: Common = COMMON,
 ) -> int:
-    """List what sinks were not told yet, newest first. Needs a running server."""
-    address = require_server(home_path(common), "notifications list")
-    wanted = {name: value for name, value in (("status", status), ("sink", sink)) if value is not None}
-    page = trio.run(_list, address, limit, wanted)
+    """List what sinks were not told yet, newest first: from the server, or from the files when none runs."""
+    home = home_path(common)
+    address = address_of(home)
+    if address is None:
+        page = _from_files(require_home(home), limit, status, sink)
+    else:
+        wanted = {name: value for name, value in (("status", status), ("sink", sink)) if value is not None}
+        page = trio.run(_list, address, limit, wanted)
     if common.json:
         print_json(page)
     else:
@@ -70,6 +82,24 @@ async def _list(address: str, limit: int, only: dict[str, str]) -> DeliveryPage:
                 wanted["cursor"] = page.next
     except httpx.TransportError as error:
         raise lost(address, error) from error
+
+
+def _from_files(home: Home, limit: int, status: DeliveryStatus | None, sink: str | None) -> DeliveryPage:
+    """The same from the notifier's state, as its journal has it."""
+    state = NotifierState()
+    if NAME in records.names(home):
+        folder = records.folder_of(home, NAME)
+        state = replay_state(NotifierActor, home.files, folder, kept_seqs(home.files, folder).last)
+    found: list[DeliveryView] = []
+    before: int | None = None
+    while True:
+        room = min(limit - len(found), _PAGE)
+        page = state.page(ListDeliveries(status=status, sink=sink, limit=room, before=before))
+        found += page.deliveries
+        before = page.next
+        if before is None or len(found) >= limit:
+            following = None if before is None else str(before)
+            return DeliveryPage(deliveries=found, queued=page.queued, dead=page.dead, next=following)
 
 
 def _print_list(page: DeliveryPage) -> None:
