@@ -114,8 +114,8 @@ def test_schedules_are_made_listed_changed_and_removed(tmp_path: Path) -> None:
         assert once.out.startswith("sched-2, next 2999-01-0")
         for arguments, code, detail in (
             (("add", "--cron", "61 * * * *", "true"), 6, "whose minute is 0 to 59, got '61'"),
-            (("add", "true"), 2, "exactly one of cron and at"),
-            (("add", "--cron", "* * * * *", "--jitter", "-1", "true"), 2, "jitter_s"),
+            (("add", "true"), 2, "either --cron EXPRESSION or --at TIME"),
+            (("add", "--cron", "* * * * *", "--jitter", "-1", "true"), 2, "--jitter: "),
             (
                 (
                     "add",
