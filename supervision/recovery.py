@@ -81,9 +81,12 @@ async def _read(
 
 
 def _proven(cell: JournaledCell) -> int:
-    """The seq that readers know to be durable; 0 when they have read other numbers (rule D4)."""
+    """The seq that readers know to be durable; 0 when they have read other numbers (rule D4).
+
+    A journal without a line has lost all of them, not other numbers.
+    """
     incarnation, seq = cell.system.proven.get(cell.name, (0, 0))
-    return seq if seq and incarnation == cell.journal.stored_incarnation() else 0
+    return seq if seq and cell.journal.stored_incarnation() in (incarnation, None) else 0
 
 
 class _Misfit(NamedTuple):

@@ -82,6 +82,7 @@ class Keeper:
         self._look_at = 0.0
         self._checkpoints = 0
         self._first = True
+        self._writing = trio.Lock()  # a stop writes while `run` may be at it: one file, one writer
 
     async def load(self, file: str | None) -> None:
         """Put the model of the newest checkpoint into the feed, where there is one."""
@@ -116,15 +117,16 @@ class Keeper:
 
     async def write(self) -> bool:
         """Write the history and the runtime state where they have changed. Returns whether that worked."""
-        try:
-            if self.history.dirty:
-                for name in await self.history.flush():
-                    self._report(f"{name} was changed by somebody else, and is written anew")
-            await self._write_state()
-        except OSError as error:
-            log.warning("history or state were not written: %s", error, extra={"action": "not_written"})
-            return False
-        return True
+        async with self._writing:
+            try:
+                if self.history.dirty:
+                    for name in await self.history.flush():
+                        self._report(f"{name} was changed by somebody else, and is written anew")
+                await self._write_state()
+            except OSError as error:
+                log.warning("history or state were not written: %s", error, extra={"action": "not_written"})
+                return False
+            return True
 
     async def _write_state(self) -> None:
         applied, now = self._applied, self._clock.monotonic()

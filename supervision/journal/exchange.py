@@ -81,7 +81,7 @@ def lost_text(receiver: str, consumed: int, sent: int) -> str:
 
 
 def claims_on(files: Files, journals: Path) -> dict[str, Claim]:
-    """For each journal in the folder that others have consumed sends of: what they know of it.
+    """For each journal that others in the folder have consumed sends of: what they know of it.
 
     Takes no lock and changes nothing, while an owner may be writing: a sender's line is durable before
     its receiver's is written, so a sender that seems to lack something is read once more. Of a damaged
@@ -91,12 +91,14 @@ def claims_on(files: Files, journals: Path) -> dict[str, Claim]:
         OSError: a file can't be read.
     """
     numbers = {name: _numbers(files, journals / name) for name in journal_names(files, journals)}
+    senders = {_sender_of(stream)[0] for its in numbers.values() for stream in its.consumed}
+    numbers |= {
+        name: _Numbers() for name in senders - set(numbers)
+    }  # a folder that is gone has lost all of it
     claims: dict[str, Claim] = {}
     for receiver, its in numbers.items():
         for stream, consumed in its.consumed.items():
             sender, incarnation = _sender_of(stream)
-            if sender not in numbers:
-                continue
             known = claims.get(sender, NO_CLAIM)
             lost = known.lost
             if numbers[sender].lacks(receiver, incarnation, consumed):

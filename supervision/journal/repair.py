@@ -127,14 +127,16 @@ def repair_journal(
     damage += [damage_of(some.part.segment.path, bad) for some in found for bad in some.bad]
     last_seq = max((run.end_seq - 1 for some in found for run in some.runs), default=0)
     damage += edge_damage(folder, parts, about, snapshots, last_seq)
-    lost = proven_damage(parts, about, last_seq, proven)
+    lost = proven_damage(folder, parts, about, last_seq, proven)
     damage += lost
     damage += claim_damage(folder, parts, claim)
     gaps = _gaps(found, max([0, *snapshots, *(proven[1] for _ in lost)]))
     lines = sum(run.count for some in found for run in some.runs)
     kept = _set_aside(files, folder, found, bad_snapshots)
     if damage or gaps != about.gaps:
-        incarnation = max(_next_incarnation(files, folder, about), claim.incarnation + 1)
+        known = max(claim.incarnation, proven[0] if lost else 0)
+        incarnation = max(_next_incarnation(files, folder, about), known + 1)
+        files.make_folders(folder)  # it may be what was lost
         about = About(incarnation=incarnation, gaps=gaps)
         publish_about(files, folder, about)
         _publish(files, folder, found, about)

@@ -111,7 +111,7 @@ def _verify_journal(files: Files, folder: Path, proven: tuple[int, int], claim: 
             else:
                 unfinished = len(item.data)
     damage += edge_damage(folder, parts, about, snapshots, last_seq)
-    damage += proven_damage(parts, about, last_seq, proven)
+    damage += proven_damage(folder, parts, about, last_seq, proven)
     damage += claim_damage(folder, parts, claim)
     return JournalReport(
         name=folder.name,
@@ -134,7 +134,7 @@ def verify(files: Files, journals: Path) -> list[JournalReport]:
     claims = claims_on(files, journals)
     return [
         verify_journal(files, journals / name, claim=claims.get(name, NO_CLAIM))
-        for name in journal_names(files, journals)
+        for name in sorted({*journal_names(files, journals), *claims})
     ]
 
 
@@ -188,16 +188,19 @@ def edge_damage(
     return damage
 
 
-def proven_damage(parts: list[Part], about: About, last_seq: int, proven: tuple[int, int]) -> list[Damage]:
+def proven_damage(
+    folder: Path, parts: list[Part], about: About, last_seq: int, proven: tuple[int, int]
+) -> list[Damage]:
     """Lines that are missing at the end, and that a reader has read (rule J4)."""
     incarnation, seq = proven
-    if not parts or incarnation != about.incarnation:
+    if parts and incarnation != about.incarnation:
         return []
-    end = max(last_seq, parts[-1].segment.first_seq - 1)
+    end = max(last_seq, parts[-1].segment.first_seq - 1 if parts else 0)
     if seq <= end:
         return []
+    path = parts[-1].segment.path if parts else segment_path(folder, 1, 1)
     reason = f"expected lines up to seq {seq}, which a reader has read, got up to seq {end}"
-    return [Damage(file=str(parts[-1].segment.path), line=1, offset=0, reason=reason)]
+    return [Damage(file=str(path), line=1, offset=0, reason=reason)]
 
 
 def claim_damage(folder: Path, parts: list[Part], claim: Claim) -> list[Damage]:

@@ -91,6 +91,12 @@ def _chosen(home: Home, journal: str | None) -> list[str]:
     return records.names(home) if journal is None else [records.folder_of(home, journal).name]
 
 
+def _chosen_of_all(home: Home, journal: str | None) -> list[str]:
+    """As `_chosen`; also those that are gone, and that others know of: that is damage too."""
+    known = records.known(home)
+    return known if journal is None else [journal] if journal in known else _chosen(home, journal)
+
+
 def _print_line(line: records.Line, *, as_json: bool) -> None:
     if as_json:
         print_json(line.model_dump(by_alias=True))
@@ -109,7 +115,7 @@ def verify(journal: JournalName | None = None, /, *, common: Common = COMMON) ->
     Changes nothing. Exit code 7 when something is damaged.
     """
     home = require_home(home_path(common))
-    reports = records.verify(home, _chosen(home, journal))
+    reports = records.verify(home, _chosen_of_all(home, journal))
     whole = all(report.whole for report in reports)
     if common.json:
         print_json(VerifyAnswer(home=str(home.path), whole=whole, journals=reports))
@@ -164,9 +170,8 @@ def repair(journal: JournalName | None = None, /, *, common: Common = COMMON) ->
     Takes the home for itself: stop its server first (exit code 4 while one runs).
     """
     home = require_home(home_path(common))
-    chosen = _chosen(home, journal)
     with home.own():
-        reports = records.repair(home, chosen)
+        reports = records.repair(home, _chosen_of_all(home, journal))
     if common.json:
         print_json(RepairAnswer(home=str(home.path), journals=reports))
     else:

@@ -44,7 +44,7 @@ class Look:
 def look_at(home: Home) -> Look:
     """Read all journals and fold those that make rows. Blocks; a million lines take some seconds."""
     look = Look()
-    look.reports = records.verify(home, records.names(home))
+    look.reports = records.verify(home, records.known(home))
     for report in look.reports:
         if is_folded(report.name):
             _fold(look, home, report.name, report)

@@ -58,15 +58,24 @@ def names(home: Home) -> list[str]:
     return journal_names(home.files, home.journals) if home.journals.is_dir() else []
 
 
+def known(home: Home) -> list[str]:
+    """The journals that there are, and those that the read model or another journal knows of. Blocks."""
+    if not home.journals.is_dir():
+        return []
+    cursors = checkpoint_cursors(home.files, home.state / FOLDER)
+    claims = claims_on(home.files, home.journals)
+    return sorted({*names(home), *claims, *(cursor.journal for cursor in cursors if cursor.seq)})
+
+
 def folder_of(home: Home, name: str) -> Path:
     """The journal's folder.
 
     Raises:
         NotFound: the home has no such journal.
     """
-    known = names(home)
-    if name not in known:
-        msg = f"{home.path} has no journal {name!r}; it has: {', '.join(known) or 'none'}"
+    there = names(home)
+    if name not in there:
+        msg = f"{home.path} has no journal {name!r}; it has: {', '.join(there) or 'none'}"
         raise NotFound(msg)
     return home.journals / name
 
@@ -123,7 +132,7 @@ def verify(home: Home, chosen: list[str]) -> list[JournalReport]:
     """
     claims = claims_on(home.files, home.journals) if chosen else {}
     return [
-        verify_journal(home.files, folder_of(home, name), proven(home, name), claims.get(name, NO_CLAIM))
+        verify_journal(home.files, home.journals / name, proven(home, name), claims.get(name, NO_CLAIM))
         for name in chosen
     ]
 
@@ -134,12 +143,12 @@ def repair(home: Home, chosen: list[str]) -> list[RepairReport]:
     What the read model had of one and is missing becomes a gap. What they say of each other is looked at
     when each of them is whole.
     """
-    reports = {name: repair_journal(home.files, folder_of(home, name), proven(home, name)) for name in chosen}
+    reports = {name: repair_journal(home.files, home.journals / name, proven(home, name)) for name in chosen}
     claims = claims_on(home.files, home.journals) if chosen else {}
     for name, claim in claims.items():
         if claim.lost and name in reports:
             first = reports[name]
-            then = repair_journal(home.files, folder_of(home, name), proven(home, name), claim)
+            then = repair_journal(home.files, home.journals / name, proven(home, name), claim)
             told = {"damage": (*first.damage, *then.damage), "kept": (*first.kept, *then.kept)}
             reports[name] = then.model_copy(update=told)
     return list(reports.values())

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
+import trio.testing
 
 from tests.journal_kit import as_filed, conversation, pool
 from understudy.actors.projection import history as histories
 from understudy.actors.projection import model_dump as dumps
+from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.fold import fold_line
 from understudy.actors.projection.history import History
+from understudy.actors.projection.keeper import Keeper
 from understudy.actors.projection.model import Kept, ReadModel
 from understudy.actors.projection.model_dump import dump_of
 from understudy.actors.projection.model_file import file_name, read_model, remove_others, write_model
 from understudy.protocols.read_model import Cursor, MessageRow
+from understudy.supervision.clock import SystemClock
 from understudy.supervision.files import Files
+from understudy.supervision.home import Home
 from understudy.supervision.testing.files import FaultyFiles, PowerLost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MIDNIGHT_UTC = 1_795_046_400.0  # 2026-11-19
@@ -240,3 +247,30 @@ async def test_a_rebuild_under_way_does_not_take_from_a_file_what_it_has_not_rea
         again.add(row)
         assert await again.flush() == []
         assert (tmp_path / "2026-11-19.jsonl").read_bytes() == written
+
+
+@pytest.mark.req("PJ-3")
+async def test_a_stop_does_not_write_beside_a_write_that_is_under_way(tmp_path: Path) -> None:
+    """Two of them would share a temporary file, and put in place what the other has half written."""
+    together = most = 0
+
+    async def beside(function: Callable[..., Any], *arguments: Any, **_: object) -> Any:
+        nonlocal together, most
+        together += 1
+        most = max(most, together)
+        await trio.testing.wait_all_tasks_blocked()
+        together -= 1
+        return function(*arguments)
+
+    async def taken(_name: str, _cursors: tuple[Cursor, ...]) -> None:
+        await trio.lowlevel.checkpoint()
+
+    feed, reports = Feed(epoch=1), list[str]()
+    keeper = Keeper(Home(tmp_path), feed, "UTC", beside, SystemClock(), taken, reports.append)
+    keeper.line_applied([message(1, MIDNIGHT_UTC)])
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.write)
+            nursery.start_soon(keeper.write)
+    assert most == 1
+    assert Files().listdir(tmp_path / "history") == ["2026-11-19.jsonl"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.unit.actors.projection.test_projection import (
+    Say,
     StandIn,
     checkpointed,
     ready,
@@ -18,6 +20,8 @@ from tests.unit.actors.projection.test_projection import (
 from understudy.actors.projection import ProjectionActor, feed_of, wait_until_shown
 from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model_file import checkpoint_cursors
+from understudy.cli.app import run
+from understudy.cli.exits import Exit
 from understudy.protocols.errors import JournalDamaged
 from understudy.supervision.files import Files
 from understudy.supervision.journal import repair_journal, verify_journal
@@ -92,6 +96,31 @@ async def test_a_repair_makes_a_gap_of_what_a_reader_has_read_and_the_actor_goes
                 "one",
                 "three",
             ]
+
+
+@pytest.mark.rule("J4")
+async def test_a_journal_that_was_read_and_is_gone_is_damage_and_can_be_repaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An actor that forgot all that it had acknowledged, and went on as a new one, would be worse."""
+    write_often(monkeypatch)
+    folder = (await lose_the_last_line(tmp_path)).parent
+    shutil.rmtree(folder)
+    known = proven(tmp_path)
+    with trio.fail_after(10):
+        async with ActorSystem(tmp_path) as system:
+            system.prove("manager", *known)
+            with pytest.raises(JournalDamaged, match="up to seq 2, which was durable"):
+                await system.spawn(StandIn, name="manager")
+        assert run(("journal", "verify", "--home", str(tmp_path))) == Exit.DAMAGED
+        assert run(("journal", "repair", "--home", str(tmp_path))) == Exit.OK
+        assert run(("journal", "verify", "--home", str(tmp_path))) == Exit.OK
+        async with ActorSystem(tmp_path) as system:
+            system.prove("manager", *known)
+            await system.spawn(StandIn, name="manager")
+            await system.get("manager").ask_async(Say(text="three"), timeout_s=5)
+    report = verify_journal(Files(), folder, known)
+    assert (report.first_seq, report.last_seq, report.incarnation, report.whole) == (3, 3, 2, True)
 
 
 def test_a_home_without_a_model_proves_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,9 +65,25 @@ def test_snapshots_say_what_the_lines_before_them_did(tmp_path: Path) -> None:
     snapshot(tmp_path / "a", 2, {}, [["b", 1, 4, []], ["b", 7, 2, []]])
     assert all(one.whole for one in verify(Files(), tmp_path))
     snapshot(tmp_path / "a", 2, {}, [["b", 1, 3, []]])
-    snapshot(tmp_path / "b", 3, {"a": 3, "gone": 9}, [])
+    snapshot(tmp_path / "b", 3, {"a": 3}, [])
     assert not verify(Files(), tmp_path)[0].whole
-    assert set(claims_on(Files(), tmp_path)) == {"a"}
+
+
+@pytest.mark.rule("D4")
+def test_a_sender_whose_folder_is_gone_is_damaged_and_repaired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has lost all of it, and a start would block it: the commands must not call the home whole."""
+    journals = tmp_path / "state" / "journals"
+    payments(journals, kept=3)
+    shutil.rmtree(journals / "a")
+    assert [one.name for one in verify(Files(), journals) if not one.whole] == ["a"]
+    home = ("--home", str(tmp_path))
+    assert run(("journal", "verify", *home)) == Exit.DAMAGED
+    assert LOST.format(0) in " ".join(capsys.readouterr().out.split())
+    assert run(("journal", "repair", "a", *home)) == Exit.OK
+    assert "a: repaired, 0 turns kept" in capsys.readouterr().out
+    assert run(("journal", "verify", *home)) == Exit.OK
 
 
 def test_the_new_incarnation_is_one_that_no_receiver_knows(tmp_path: Path) -> None:
