@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from understudy.supervision.testing.lines import Lines
+from typing import Any
 
 MOST_RERUNS = 5
+"""Of a task by crashes of the runtime: what the pool has when nobody says otherwise."""
+Events = list[tuple[str, dict[str, Any]]]
 _NEXT: dict[str, tuple[set[str], str]] = {
     "TaskStarted": ({"pending"}, "running"),
     "TaskRequeued": ({"running"}, "pending"),
@@ -17,21 +16,21 @@ _NEXT: dict[str, tuple[set[str], str]] = {
 }
 
 
-def check_facts(journals: dict[str, Lines], *, settled: bool) -> None:
-    """All of it; `settled`: everything is over, and nobody waits for anything.
+def check_facts(events: dict[str, Events], *, settled: bool) -> dict[str, dict[str, Any]]:
+    """Check tasks, their sessions and the conversation. Returns how tasks ended, by id.
+
+    Args:
+        events: all that there ever were, by journal.
+        settled: everything is over, and nobody waits for anything.
 
     Raises:
         AssertionError.
     """
-    events = {name: [*lines.events()] for name, lines in journals.items()}
     finished = check_tasks(events.get("workers", []), settled=settled)
     check_told(events, finished, settled=settled)
     check_replies(events.get("manager", []), settled=settled)
     check_single_flight(events.get("manager", []))
-    check_firings(events, settled=settled)
-
-
-Events = list[tuple[str, dict[str, Any]]]
+    return finished
 
 
 def check_tasks(events: Events, *, settled: bool) -> dict[str, dict[str, Any]]:
@@ -58,14 +57,28 @@ def check_tasks(events: Events, *, settled: bool) -> dict[str, dict[str, Any]]:
             statuses[task], finished[task] = data["status"], data
     running = sum(status == "running" for status in statuses.values())
     assert running <= 3, f"{running} tasks run at once"  # noqa: PLR2004 - the world's concurrency
-    reruns = Counter(data["id"] for kind, data in events if kind == "TaskRequeued")
+    orderly = check_reruns(events)
     for task, count in attempts.items():
-        most = 1 + specs[task].get("retries", 0) + reruns[task]
+        most = 1 + specs[task].get("retries", 0) + MOST_RERUNS + orderly[task]
         assert count <= most, f"{task}: {count} attempts, expected at most {most}"
     if settled:
         left = [task for task in statuses if task not in finished]
         assert not left, f"never ended: {left}"
     return finished
+
+
+def check_reruns(events: Events) -> Counter[str]:
+    """Crashes under a task are counted and bounded. Returns how often an orderly stop put each back."""
+    reruns: Counter[str] = Counter()
+    orderly: Counter[str] = Counter()
+    for kind, data in events:
+        if kind == "TaskRequeued":
+            task, before = data["id"], reruns[data["id"]]
+            assert data["reruns"] in (before, before + 1), f"{task}: {data['reruns']} reruns after {before}"
+            assert data["reruns"] <= MOST_RERUNS, f"{task}: {data['reruns']} reruns"
+            orderly[task] += data["reruns"] == before
+            reruns[task] = data["reruns"]
+    return orderly
 
 
 def check_told(events: dict[str, Events], finished: dict[str, dict[str, Any]], *, settled: bool) -> None:
@@ -112,43 +125,3 @@ def check_single_flight(events: Events) -> None:
         elif kind in ("RunSucceeded", "RunGivenUp"):
             assert flying == data["run"], f"{data['run']} ended while {flying} was in flight"
             flying = None
-
-
-def check_firings(events: dict[str, Events], *, settled: bool) -> None:
-    """A nominal time fires once; what comes next is what was announced; a firing makes one task at most."""
-    fired, background = _fired(events.get("cron", []))
-    made: Counter[tuple[str, float]] = Counter()
-    for kind, data in events.get("workers", []):
-        if kind == "TaskCreated" and data["spec"].get("schedule"):
-            made[data["spec"]["schedule"], data["spec"]["nominal_at"]] += 1
-        elif kind == "FiringSkipped":
-            made[data["schedule"], data["nominal_at"]] += 1
-    for firing, count in made.items():
-        assert firing in fired, f"the pool knows of {firing}, which did not fire"
-        assert count == 1, f"the firing {firing} came to the pool {count} times"
-    if settled:
-        missing = {firing for firing in fired if firing[0] in background} - made.keys()
-        assert not missing, f"firings without a task or a refusal: {sorted(missing)}"
-
-
-def _fired(events: Events) -> tuple[set[tuple[str, float]], set[str]]:
-    """All firings, and the schedules whose firings make tasks."""
-    fired: set[tuple[str, float]] = set()
-    announced: dict[str, float | None] = {}
-    background: set[str] = set()
-    for kind, data in events:
-        schedule = data.get("id", "")
-        if kind == "ScheduleAdded" and data["spec"].get("kind", "background") == "background":
-            background.add(schedule)
-        if kind == "ScheduleFired":
-            firing = (schedule, data["nominal_at"])
-            assert firing not in fired, f"{schedule} has fired twice for {data['nominal_at']}"
-            fired.add(firing)
-            assert announced.get(schedule) is not None, f"{schedule} fired and was not to"
-            assert data["nominal_at"] >= (announced[schedule] or 0), f"{schedule} went back in time"
-        if kind == "FiringsMissed":
-            first = data["missed"]["first_at"]
-            assert first >= (announced.get(schedule) or 0), f"{schedule} missed a time that was over"
-        if "next_at" in data:
-            announced[schedule] = data["next_at"]
-    return fired, background

@@ -1,4 +1,4 @@
-"""What the cast meets outside, scripted: commands, an engine that fails, a sink that fails."""
+"""What the cast meets outside, scripted: commands, a callable, engines that fail, a sink that fails."""
 
 from __future__ import annotations
 
@@ -35,26 +35,54 @@ class ScriptedCommands:
         self.began.append((attempt.task, attempt.number))
         words = " ".join(attempt.command).split()
         what = words[-1] if words else "ok"
-        if what == "hang":
-            await trio.sleep_forever()
         if what == "huge":
             for _ in range(4):
                 await attempt.write(b"much " * 10_000)
-        await trio.sleep(self._chance.uniform(60, 900) if what == "slow" else self._chance.uniform(0, 5))
+        failed = await _went_wrong(self._chance, what)
         await attempt.write(f"did {what}\n".encode())
-        return 1 if what == "fail" or (what == "sometimes" and self._chance.random() < 0.5) else 0  # noqa: PLR2004
+        return int(failed)
 
 
-class FailingEngine(OfflineEngine):
-    """The offline engine, which is slow and fails now and then."""
+class ScriptedCall:
+    """A callable of the program around the cast, which does what its argument says, as a command would."""
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
 
+    async def call(self, what: str) -> str:
+        """What it did, or an error."""
+        if await _went_wrong(self._chance, what):
+            msg = f"could not do {what}"
+            raise ValueError(msg)
+        return f"did {what}"
+
+
+async def _went_wrong(chance: Random, what: str) -> bool:
+    """Take the time that it takes; whether it failed."""
+    if what == "hang":
+        await trio.sleep_forever()
+    await trio.sleep(chance.uniform(60, 900) if what == "slow" else chance.uniform(0, 5))
+    return what == "fail" or (what == "sometimes" and chance.random() < 0.5)  # noqa: PLR2004
+
+
+class FailingEngine(OfflineEngine):
+    """The offline engine, which is slow and fails now and then.
+
+    Args:
+        name: in the chain.
+        chance: all its choices.
+        fails: how often, of 1.
+    """
+
+    def __init__(self, name: str, chance: Random, fails: float) -> None:
+        self.name = name
+        self._chance = chance
+        self._fails = fails
+
     async def run(self, request: RunRequest, desk: Desk) -> RunAnswer:
         """As the offline engine's, or an error."""
         await trio.sleep(self._chance.expovariate(1.0))
-        if self._chance.random() < 0.1:  # noqa: PLR2004 - one in ten
+        if self._chance.random() < self._fails:
             msg = "the model is down"
             raise OSError(msg)
         return await super().run(request, desk)

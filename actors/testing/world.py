@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from understudy.actors.cast import CastConfig, start_cast
 from understudy.actors.notifier.sinks import CallbackConfig
+from understudy.actors.projection import Unavailable
+from understudy.actors.testing.deliveries import check_deliveries
 from understudy.actors.testing.facts import check_facts
-from understudy.actors.testing.scripted import FailingEngine, FailingReceiver, ScriptedCommands
+from understudy.actors.testing.firings import check_firings
+from understudy.actors.testing.rebuilt import check_read_model, wait_until_level
+from understudy.actors.testing.scripted import (
+    FailingEngine,
+    FailingReceiver,
+    ScriptedCall,
+    ScriptedCommands,
+)
 from understudy.protocols.conversation import GetManagerStatus, SubmitInput
 from understudy.protocols.errors import Refused, UnderstudyError
+from understudy.protocols.notifications import ListDeliveries, RetryDeliveries
 from understudy.protocols.schedules import (
     AddSchedule,
     DisableSchedule,
@@ -20,6 +31,7 @@ from understudy.protocols.schedules import (
     ScheduleSpec,
 )
 from understudy.protocols.tasks import CancelTask, CreateTask, ListTasks, TaskSpec
+from understudy.supervision.testing.clock import VirtualClock
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,6 +43,8 @@ if TYPE_CHECKING:
 ZONES = ("UTC", "Europe/Zurich", "Australia/Lord_Howe", "America/New_York")
 WHATS = ("ok", "ok", "ok", "fail", "sometimes", "slow", "hang", "huge")
 CRONS = ("*/5 * * * *", "0 * * * *", "*/20 * * * *", "30 2 * * *", "7 */2 * * *")
+ATTEMPTS = 3
+"""At a delivery: so few that there are dead letters."""
 REST_S = 60.0
 
 
@@ -40,7 +54,10 @@ class CastWorld:
     def __init__(self, chance: Random) -> None:
         self._chance = chance
         self._commands = ScriptedCommands(chance)
+        self._call = ScriptedCall(chance)
         self._receiver = FailingReceiver(chance)
+        self._kept = chance.choice((5, 20_000))
+        self._system: ActorSystem | None = None
         self._open: dict[str, tuple[str, Message[Any]]] = {}
         self._answers: dict[str, tuple[str, Message[Any], Any]] = {}
         self._asked = 0
@@ -48,15 +65,23 @@ class CastWorld:
     # -- life
 
     async def start(self, system: ActorSystem) -> None:
-        """Start the cast."""
-        sink = CallbackConfig(name="callback", function=self._receiver, attempts=5, retry_delay_s=1)
-        config = CastConfig(timezone="Europe/Zurich", concurrency=3, sinks=(sink,))
+        """Start the cast, and wait until the projection has read everything."""
+        self._system = system
+        sink = CallbackConfig(name="callback", function=self._receiver, attempts=ATTEMPTS, retry_delay_s=1)
+        config = CastConfig(
+            timezone="Europe/Zurich",
+            concurrency=3,
+            messages_kept=self._kept,
+            sinks=(sink,),
+        )
         await start_cast(
             system,
             config,
-            engines=(FailingEngine(self._chance),),
+            engines=(FailingEngine("first", self._chance, 0.3), FailingEngine("second", self._chance, 0.1)),
+            callables={"call": self._call.call},
             executors={"shell": self._commands},
         )
+        await self._level(system)
 
     async def live(self, system: ActorSystem) -> None:
         """Ask for something now and then, and again for what has no answer."""
@@ -86,7 +111,8 @@ class CastWorld:
             await self._ask(system, key)
 
     def _something(self, now: float) -> tuple[str, Message[Any]]:
-        choice = self._chance.choice(("say", "say", "run", "task", "task", "schedule", "end", "end"))
+        choices = ("say", "say", "run", "task", "task", "schedule", "end", "end", "revive")
+        choice = self._chance.choice(choices)
         what = self._chance.choice(WHATS)
         if choice == "say":
             said = self._chance.choice(
@@ -99,6 +125,9 @@ class CastWorld:
             return "workers", CreateTask(spec=self._task(what, now))
         if choice == "schedule":
             return "cron", AddSchedule(spec=self._schedule())
+        return ("notifier", RetryDeliveries()) if choice == "revive" else self._end_of_something()
+
+    def _end_of_something(self) -> tuple[str, Message[Any]]:
         number = self._chance.randint(1, 1 + self._asked)
         if self._chance.random() < 0.7:  # noqa: PLR2004
             return "workers", CancelTask(id=f"task-{number}", source="user", reason="changed my mind")
@@ -107,9 +136,13 @@ class CastWorld:
 
     def _task(self, what: str, now: float) -> TaskSpec:
         chance = self._chance
+        called = chance.random() < 0.2  # noqa: PLR2004 - one in five
         return TaskSpec(
             title=what,
-            command=("do", what),
+            command=() if called else ("do", what),
+            executor="python" if called else "shell",
+            function="call" if called else "",
+            arguments=json.dumps({"what": what}) if called else "{}",
             timeout_s=120 if what == "hang" else chance.choice((None, 600.0)),
             retries=chance.choice((0, 0, 2)),
             priority=chance.choice((0, 0, 5)),
@@ -157,17 +190,34 @@ class CastWorld:
                         continue
             await trio.sleep(REST_S)
         await trio.sleep(REST_S)
+        await self._level(system)
+
+    async def _level(self, system: ActorSystem) -> None:
+        """Raises `Unavailable` when the projection does not come that far: the disk may have crashed."""
+        if not await wait_until_level(system):
+            msg = "expected the read model to be level, got one that is behind"
+            raise Unavailable(msg)
 
     async def _at_rest(self, system: ActorSystem) -> bool:
         tasks = await system.get("workers").ask_async(ListTasks(limit=1), timeout_s=30)
         manager = await system.get("manager").ask_async(GetManagerStatus(), timeout_s=30)
-        return not (tasks.pending or tasks.running or manager.run or manager.waiting or manager.open_inputs)
+        told = await system.get("notifier").ask_async(ListDeliveries(limit=1), timeout_s=30)
+        answering = manager.run or manager.waiting or manager.open_inputs
+        return not (tasks.pending or tasks.running or answering or told.queued)
 
     # -- what must hold
 
     def check(self, journals: dict[str, Lines], *, settled: bool) -> None:
-        """See `facts`."""
-        check_facts(journals, settled=settled)
+        """See `facts`, `deliveries`, `firings` and `rebuilt`."""
+        assert self._system is not None
+        clock = self._system.clock
+        assert isinstance(clock, VirtualClock)
+        events = {name: [*lines.events()] for name, lines in journals.items()}
+        finished = check_facts(events, settled=settled)
+        taken = self._receiver.taken
+        check_deliveries(events.get("notifier", []), finished, taken, attempts=ATTEMPTS, settled=settled)
+        check_firings(journals, now=clock.time(), jumps=clock.jumps, settled=settled)
+        check_read_model(self._system, journals)
         self._check_answers(journals)
 
     def _check_answers(self, journals: dict[str, Lines]) -> None:

@@ -17,10 +17,14 @@ class VirtualClock:
 
     Args:
         epoch_s: the wall-clock time at which it starts, in seconds since the epoch.
+
+    Attributes:
+        jumps: the wall time before and after each jump, in their order.
     """
 
     def __init__(self, epoch_s: float = EPOCH_S) -> None:
         self._wall_offset_s = epoch_s - trio.current_time()
+        self.jumps: list[tuple[float, float]] = []
 
     def time(self) -> float:
         """Virtual wall-clock time, in seconds since the epoch."""
@@ -32,4 +36,5 @@ class VirtualClock:
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward, or back when negative, as an administrator or NTP would."""
+        self.jumps.append((self.time(), self.time() + seconds))
         self._wall_offset_s += seconds

@@ -13,25 +13,34 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from understudy.protocols.errors import UnderstudyError
+from understudy.protocols.lifecycle import JournalTrimmed
 from understudy.supervision.settings import Settings
 from understudy.supervision.system import ActorSystem
 from understudy.supervision.testing.checks import check_replays
-from understudy.supervision.testing.clock import VirtualClock
+from understudy.supervision.testing.clock import EPOCH_S, VirtualClock
 from understudy.supervision.testing.files import MemoryFiles
-from understudy.supervision.testing.lines import Lines, read_lines
+from understudy.supervision.testing.line_checks import check_lines
+from understudy.supervision.testing.lines import History
 from understudy.supervision.testing.simulated import run_simulated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from understudy.protocols.lifecycle import LifecycleEvent
+    from understudy.supervision.testing.lines import Lines
+
 HOME = Path("/home")
 SETTLED_WITHIN_S = 7 * 86_400.0
 """Virtual seconds without faults after which everything has to be over at the end."""
+LARGE = Settings(snapshot_bytes=20_000, segment_bytes=100_000)
+"""Small snapshots and segments, of which none goes."""
+SMALL = Settings(snapshot_bytes=4000, segment_bytes=8192, keep_bytes=40_000)
+"""Journals that are trimmed all the time."""
 _LIFE_S = 900.0
 _STARTING_S = 3600.0
 
@@ -52,7 +61,10 @@ class World(Protocol):
         ...
 
     def check(self, journals: dict[str, Lines], *, settled: bool) -> None:
-        """Assert what has to be true of the journals, after a recovery and (`settled`) at the end."""
+        """Assert what has to be true of the journals, after a recovery and (`settled`) at the end.
+
+        They have all turns that there ever were, those that retention has removed too.
+        """
         ...
 
 
@@ -76,7 +88,8 @@ class Simulation:
         seed: of everything.
         hours: of virtual time, before the end in which everything has to come to rest.
         files: makes the disk.
-        settings: of the systems; by default small snapshots and segments.
+        settings: of the systems; by default `LARGE` or `SMALL`, as the seed says.
+        epoch_s: the wall time at which it begins; by default at any hour of 2026, as the seed says.
 
     Attributes:
         disk: what the journals are on; to be looked at after a failure (`disk.export`).
@@ -91,13 +104,18 @@ class Simulation:
         hours: float,
         files: Callable[[], MemoryFiles] = MemoryFiles,
         settings: Settings | None = None,
+        epoch_s: float | None = None,
     ) -> None:
         self._seed = seed
         self._hours = hours
         self._chance = Random(f"faults {seed}")
         self._world = world(Random(f"world {seed}"))
-        self._settings = settings or Settings(snapshot_bytes=20_000, segment_bytes=100_000)
+        frame = Random(f"frame {seed}")
+        hour = EPOCH_S + 3600.0 * frame.randrange(365 * 24)
+        self._epoch_s = hour if epoch_s is None else epoch_s
+        self._settings = settings or frame.choice((LARGE, SMALL))
         self._told: dict[str, dict[int, bytes]] = {}
+        self._history = History()
         self.disk = files()
         self.story = Story()
 
@@ -115,11 +133,12 @@ class Simulation:
         return self.story
 
     async def _run(self) -> None:
-        clock = VirtualClock()
+        clock = VirtualClock(self._epoch_s)
         while trio.current_time() < self._hours * 3600:
             await self._one_life(clock)
         self.disk.heal()
         async with self._system(clock) as system:
+            system.subscribe_journals(self._heard)
             await self._start(system)
             with trio.fail_after(SETTLED_WITHIN_S):
                 await self._world.settle(system)
@@ -145,6 +164,7 @@ class Simulation:
         try:
             async with self._system(clock) as system:
                 system.subscribe_journals(self._heard)
+                system.subscribe(self._happened)
                 if await self._survived(self._start(system)):
                     await self._live(system, clock, ending)
         except* (OSError, UnderstudyError):
@@ -237,61 +257,21 @@ class Simulation:
         whole = lines.splitlines(keepends=True)
         for number, line in enumerate(whole, seq - len(whole) + 1):
             told[number] = line
+            self._history.durable(name, number, line)
             self.story.turns += 1
 
+    def _happened(self, event: LifecycleEvent) -> None:
+        if isinstance(event, JournalTrimmed):
+            self.story.happened["trims"] += 1
+
     def _check(self, *, settled: bool) -> None:
-        journals = read_lines(self.disk, HOME)
+        there = self._history.found(self.disk, HOME)
         for name, told in self._told.items():
-            there = journals[name].raw if name in journals else {}
-            first = min(there, default=0)
+            lines = there[name].raw if name in there else {}
+            first = min(lines, default=0)
             for seq, line in told.items():
                 if seq >= first:
-                    assert there.get(seq) == line, f"{name}: the turn {seq} was durable, and is lost"
-        for name, lines in journals.items():
-            check_numbers(name, lines)
-            check_keys(name, lines)
-        check_streams(journals)
+                    assert lines.get(seq) == line, f"{name}: the turn {seq} was durable, and is lost"
+        journals = self._history.journals
+        check_lines(journals)
         self._world.check(journals, settled=settled)
-
-
-def check_numbers(name: str, lines: Lines) -> None:
-    """Turns are numbered without gaps, and know of nothing durable that comes after them."""
-    seqs = sorted(lines.raw)
-    expected = list(range(seqs[0], seqs[0] + len(seqs))) if seqs else []
-    assert seqs == expected, f"{name}: expected turns without a gap, got {seqs}"
-    for seq, line in lines.parsed.items():
-        assert line["mark"] < seq, f"{name}: the turn {seq} knows of {line['mark']} as durable"
-
-
-def check_keys(name: str, lines: Lines) -> None:
-    """An idempotency key was decided once."""
-    keys = Counter(line["key"] for line in lines.parsed.values() if "key" in line)
-    twice = [key for key, count in keys.items() if count > 1]
-    assert not twice, f"{name}: decided twice: {twice}"
-
-
-def check_streams(journals: dict[str, Lines]) -> None:
-    """What one actor sent another with numbers was taken once each, in order, and was sent."""
-    sent: dict[tuple[str, str], dict[int, Any]] = {}
-    for name, lines in journals.items():
-        for line in lines.parsed.values():
-            for send in line["sends"]:
-                if send["n"]:
-                    stream = sent.setdefault((name, send["to"]), {})
-                    assert send["n"] not in stream, f"{name} gave {send['to']} the number {send['n']} twice"
-                    stream[send["n"]] = send
-    for name, lines in journals.items():
-        taken: dict[str, int] = {}
-        for seq, line in lines.parsed.items():
-            if not line["n"]:
-                continue
-            sender = line["from"].split("#")[0]
-            last = taken.get(sender)
-            assert last is None or line["n"] == last + 1, (
-                f"{name}: took number {line['n']} from {sender} in turn {seq}, after {last}"
-            )
-            taken[sender] = line["n"]
-            known = sent.get((sender, name), {})
-            assert line["n"] in known or line["n"] < min(known, default=0) or sender not in journals, (
-                f"{name}: took number {line['n']} from {sender}, whose journal does not have it"
-            )
