@@ -123,7 +123,7 @@ class ActorSystem:
         self._stack = AsyncExitStack()
         self._journal_names: set[str] = set()
         self._journal_watchers: list[JournalWatcher] = []
-        self._journal_holds: list[JournalHold] = []
+        self._journal_holds: dict[str, JournalHold] = {}
         self.proven: dict[str, tuple[int, int]] = {}
         self._processes: Processes | None = None
 
@@ -396,15 +396,21 @@ class ActorSystem:
         self._journal_watchers.append(callback)
         return lambda: self._journal_watchers.remove(callback)
 
-    def hold_journals(self, hold: JournalHold) -> Callable[[], None]:
+    def hold_journals(self, reader: str, hold: JournalHold) -> Callable[[], None]:
         """Keep lines that a reader has not read yet from being removed (rule J7).
 
         `hold(name)` is called on the loop at each snapshot of the journal `name`: the last seq of it that
-        the reader has read for good, 0 for none, or None when it does not read this journal. Returns the
-        end of it.
+        the reader has read for good, 0 for none, or None when it does not read this journal. It takes the
+        place of the one before of the same `reader`: what an incarnation that failed has held stays until
+        the next one holds it. Returns the end of it.
         """
-        self._journal_holds.append(hold)
-        return lambda: self._journal_holds.remove(hold)
+        self._journal_holds[reader] = hold
+
+        def end() -> None:
+            if self._journal_holds.get(reader) is hold:
+                del self._journal_holds[reader]
+
+        return end
 
     def prove(self, name: str, incarnation: int, seq: int) -> None:
         """Say that a reader has read the journal `name` up to `seq`, of that incarnation of it (rule J4).
@@ -416,7 +422,9 @@ class ActorSystem:
 
     def journal_held(self, name: str) -> int | None:
         """The last seq of the journal that everybody who holds it has read; None when nobody does."""
-        return min((seq for hold in self._journal_holds if (seq := hold(name)) is not None), default=None)
+        return min(
+            (seq for hold in self._journal_holds.values() if (seq := hold(name)) is not None), default=None
+        )
 
     def journal_grew(self, name: str, seq: int, lines: bytes) -> None:
         """Tell the subscribers; an error of one does not reach the others."""

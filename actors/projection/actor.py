@@ -23,6 +23,8 @@ from understudy.supervision.persistent import PersistentActor
 from understudy.supervision.turns import PersistentCell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from understudy.actors.projection.fold import Folded
     from understudy.protocols.lifecycle import LifecycleEvent
     from understudy.protocols.read_model import LiveRow
@@ -78,6 +80,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
             raise NotPersistent("expected a system with a home to follow the journals of, got one without")
         self.feed = Feed(self._new_epoch(0), kept)
         self.ready = trio.Event()
+        self._release: Callable[[], None] = _nothing
         self._live = Live(self.feed)
         run_blocking = self.system.run_blocking
         self._keeper = Keeper(
@@ -124,10 +127,13 @@ class ProjectionActor(PersistentActor[ProjectionState]):
     # -- turns
 
     def on_start(self) -> None:
+        # Before the file is read: meanwhile the others start, and trim their journals.
+        self._release = self.system.hold_journals(self.name, self._read_for_good)
         self.start_task(self._run, self.state.file, name="follow")
 
     async def on_stop(self) -> None:
         """Write what the history still lacks; what fails is written at the next start."""
+        self._release()
         self.feed.close()
         if self.ready.is_set():
             await self._keeper.write()
@@ -163,7 +169,6 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         self._live.remember(self.system.lifecycle.recent)
         stack.callback(self.system.subscribe_journals(self.follower.lines_are_durable))
         stack.callback(self.system.lifecycle.subscribe(self._happened))
-        stack.callback(self.system.hold_journals(self._read_for_good))
         self.feed.refresh = self._refresh
         return stack
 
@@ -218,6 +223,10 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         """Somebody else has written to a file of ours."""
         log.warning("%s", text, extra={"action": "file_overwritten"})
         self._live.report(self.name, "FileOverwritten", text, self.clock.time())
+
+
+def _nothing() -> None:
+    """Nothing is held yet."""
 
 
 def feed_of(system: ActorSystem) -> Feed:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from understudy.actors.projection.fold import Folded, fold_line, is_folded, seed
-from understudy.actors.projection.journal_lines import begins_after, chunks_after, incarnation_of
+from understudy.actors.projection.journal_lines import (
+    begins_after,
+    chunks_after,
+    gone_until,
+    incarnation_of,
+)
 from understudy.actors.projection.model import ReadModel
 from understudy.protocols.errors import UnderstudyError
 from understudy.protocols.read_model import Cursor
@@ -175,10 +180,11 @@ class Follower:
         folder, durable = self._folder / journal, self.durable[journal]
         incarnation = await self._run_blocking(incarnation_of, self._files, folder)
         base = await self._run_blocking(begins_after, self._files, folder, durable)
+        gone = min(base, await self._run_blocking(gone_until, self._files, folder))
         self._check.discard(journal)
         self._incarnations[journal] = incarnation
         cursor = self._feed.model.cursors.get(journal)
-        if cursor and (cursor.incarnation != incarnation or not base <= cursor.seq <= self.durable[journal]):
+        if cursor and (cursor.incarnation != incarnation or not gone <= cursor.seq <= self.durable[journal]):
             extra = {"action": "read_model_rebuilt", "journal": journal}
             log.warning(
                 "%s has other numbers than were read: the read model is built anew", journal, extra=extra
@@ -187,11 +193,16 @@ class Follower:
             self._check.discard(journal)
             self._feed.start_anew(self._new_epoch(), ReadModel(self._feed.model.kept))
         if base:
-            await self._begin_after(journal, base)
+            await self._begin_after(journal, base, gone)
 
-    async def _begin_after(self, journal: str, base: int) -> None:
-        """Have the model be what the state as of `base` and the lines behind it make (rule P1)."""
+    async def _begin_after(self, journal: str, base: int, gone: int) -> None:
+        """Have the model be what the state as of `base` and the lines behind it make (rule P1).
+
+        Of what it has not read up to there, the lines say more than the state, if they are left.
+        """
         model = self._feed.model
+        if gone <= (done := model.cursor(journal).seq) < base:
+            await self._read(journal, done, base)
         self._feed.publish(model.forget(journal, base))
         if model.cursor(journal).seq < base:
             cursor = Cursor(journal=journal, incarnation=self._incarnations[journal], seq=base)

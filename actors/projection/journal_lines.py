@@ -34,6 +34,18 @@ def begins_after(files: Files, folder: Path, durable: int) -> int:
     return kept_seqs(files, folder, durable).first
 
 
+def gone_until(files: Files, folder: Path) -> int:
+    """The last seq whose line retention has removed; 0 when none is. Blocks.
+
+    Mostly lower than `begins_after`: a snapshot is rarely just before the first line that is left.
+
+    Raises:
+        JournalDamaged, OSError.
+    """
+    parts = resolve(list_segments(files, folder), read_about(files, folder).gaps)
+    return parts[0].segment.first_seq - 1 if parts else 0
+
+
 def chunks_after(files: Files, folder: Path, after: int, upto: int) -> Iterator[Chunk]:
     """The lines after seq `after`, up to and with `upto`, which must be durable. Blocks.
 

@@ -30,12 +30,16 @@ _TURN = 100
 
 @dataclass
 class Followed:
-    """A schedule; `accounted` is the last nominal time of which it is known what became of it."""
+    """A schedule; `accounted` is the last nominal time of which it is known what became of it.
+
+    It was asked for at `since`: a single time that was proposed may be over by then, and is due at once.
+    """
 
     id: str
     spec: dict[str, Any]
     timezone: str
     accounted: float
+    since: float
     enabled: bool = True
 
     def next(self) -> float | None:
@@ -53,9 +57,10 @@ class Followed:
     def overdue(self, now: float) -> float | None:
         """A nominal time that should have been seen to by now."""
         nominal_at = self.next() if self.enabled else None
-        if nominal_at is None or nominal_at + self.spec.get("jitter_s", 0.0) + LATE_S >= now:
+        if nominal_at is None:
             return None
-        return nominal_at
+        due_at = max(self.since, nominal_at + self.spec.get("jitter_s", 0.0))
+        return nominal_at if due_at + LATE_S < now else None
 
 
 def check_firings(
@@ -103,7 +108,7 @@ class _Ledger:
                 from_the_start = data["spec"].get("cron") is None
                 accounted = float("-inf") if from_the_start else now
                 assert name not in self._schedules, f"{name} was added twice"
-                self._schedules[name] = Followed(name, data["spec"], data["timezone"], accounted)
+                self._schedules[name] = Followed(name, data["spec"], data["timezone"], accounted, now)
             elif kind == "ScheduleFired":
                 self._fire(self._schedules[name], data, now)
                 caught_up[name] += data["caught_up"]

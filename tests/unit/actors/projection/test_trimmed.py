@@ -15,9 +15,11 @@ from understudy.actors.cron import CronActor
 from understudy.actors.projection import ProjectionActor, feed_of, wait_until_shown
 from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.follower import Follower
+from understudy.actors.projection.journal_lines import begins_after, gone_until
 from understudy.actors.workers import WorkerPoolActor
 from understudy.cli.offline import look_at
 from understudy.protocols.lifecycle import JournalTrimmed
+from understudy.protocols.read_model import Cursor
 from understudy.protocols.schedules import AddSchedule, DisableSchedule, EnableSchedule, ScheduleSpec
 from understudy.protocols.tasks import CreateTask, TaskSpec
 from understudy.supervision.home import Home
@@ -60,6 +62,24 @@ async def rebuilt(system: ActorSystem) -> ReadModel:
     return feed.model
 
 
+async def continued_from_the_first_line_that_is_left(system: ActorSystem) -> None:
+    """A checkpoint between that line and the oldest snapshot is no reason to build the model anew."""
+    home = system.home
+    assert home is not None
+    folder = home.journals / "workers"
+    durable = system.cell("workers").status().watermark or 0
+    gone = gone_until(home.files, folder)
+    min(folder.glob("snapshot-*")).unlink()  # a later one stands in then
+    assert 0 < gone < begins_after(home.files, folder, durable)
+    feed = Feed(1)
+    feed.model.cursors["workers"] = Cursor(journal="workers", incarnation=1, seq=gone)
+    follower = Follower(feed, home.files, home.journals, "projection", lambda: 2, state_at=system.state_at)
+    follower.journal_is_open("workers", durable)
+    await follower.catch_up()
+    assert feed.epoch == 1
+    assert follower.applied_lines == durable - gone
+
+
 @pytest.mark.req("PJ-1")
 @pytest.mark.rule("P1")
 async def test_a_trimmed_journal_gives_the_same_model_however_it_was_read(
@@ -92,6 +112,7 @@ async def test_a_trimmed_journal_gives_the_same_model_however_it_was_read(
             filed = as_filed(model)
             assert as_filed(again) == filed
             shutil.copytree(tmp_path / "home", tmp_path / "crashed")
+            await continued_from_the_first_line_that_is_left(system)
     looked = look_at(Home(tmp_path / "crashed"))
     assert as_filed(looked.model) == filed
     assert (looked.whole, looked.not_folded) == (True, [])
@@ -102,3 +123,20 @@ async def settled(system: ActorSystem) -> None:
     actor: ProjectionActor = system.cell("projection").actor
     while list(actor.follower.behind()):
         await trio.sleep(0.01)
+
+
+@pytest.mark.rule("P1")
+@pytest.mark.rule("J7")
+async def test_what_is_not_in_a_checkpoint_stays_while_the_projection_starts_or_starts_again(
+    tmp_path: Path,
+) -> None:
+    """Also before it has read its file, and between two incarnations: the lines are all that it has."""
+    with trio.fail_after(30):
+        async with ActorSystem(tmp_path, settings=SMALL) as system:
+            projection = await system.spawn(ProjectionActor, name="projection", timezone="UTC")
+            assert system.journal_held("workers") == 0
+            cell = system.cell("projection")
+            cell.signal(lambda: cell.fail(RuntimeError("a defect"), "test"))
+            assert system.journal_held("workers") == 0
+            await trio.to_thread.run_sync(projection.stop)
+            assert system.journal_held("workers") is None

@@ -152,8 +152,9 @@ async def test_lines_that_a_reader_has_not_read_stay(tmp_path: Path) -> None:
     async with ActorSystem(tmp_path, settings=NOTHING) as system:
         await system.spawn(Adder, name="adder")
         read = {"adder": 0}
-        system.hold_journals(read.get)
-        end = system.hold_journals(lambda _: 1000)
+        system.hold_journals("one", lambda _: 0)
+        system.hold_journals("one", read.get)
+        end = system.hold_journals("other", lambda _: 1000)
         await add(system, range(1, 41), every=10)
         assert min(kept(folder)[0]) == 1
         read["adder"] = 15
