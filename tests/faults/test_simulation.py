@@ -67,7 +67,7 @@ def test_the_cast_keeps_its_promises_through_hours_of_faults(seed: int) -> None:
     story, disk = simulate(seed, 2.0)
     assert story.turns > 100
     assert (story.happened["trims"] > 5) == (seed != 2), "some seeds have journals that are trimmed"
-    outputs = [path for path in disk.everything() if path.parent.name == "output"]
+    outputs = [operation for operation in disk.operations if operation.path.parent.name == "output"]
     assert outputs, "what commands wrote is on the same disk as everything else"
     assert story.happened.total() > 10, "faults struck"
 
