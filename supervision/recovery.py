@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("understudy.recovery")
 
-SLICE_S = 0.002
-"""A replay lets others run this often (rule J6)."""
 MOST_WAITING = 65_536
 """No sender is ever further ahead of a receiver: the upper bound of `Settings.window`."""
 
@@ -132,16 +130,9 @@ class _Replay:
 
     def apply(self, chunk: Chunk) -> None:
         """Apply a chunk's lines, in order."""
-        actor = self._cell.actor
+        cell, actor, last_of = self._cell, self._cell.actor, self._last_of
         records, handlers = actor._records, actor._events  # noqa: SLF001
-        try:
-            lines = records.read(chunk.lines)
-        except (ValidationError, NewerVersion, RecordNotUnderstood) as error:
-            raise why_not_read(records, chunk) from error
-        cell, last_of, expected = self._cell, self._last_of, chunk.first_seq
-        for index, line in enumerate(lines):
-            if line["seq"] != expected:
-                raise chunk.damaged(index, f"expected seq {expected}, got {line['seq']}")
+        for line in read_chunk(records, chunk):
             cell.turn_us = line["ts"]
             for event in line["events"]:
                 data = event["data"]
@@ -152,8 +143,7 @@ class _Replay:
                 self._note_sends(line)
             if "key" in line:
                 self._note_key(line)
-            expected += 1
-        self._seq = expected - 1
+        self._seq = chunk.first_seq + len(chunk.lines) - 1
         self._bytes += sum(map(len, chunk.lines))
 
     def finish(self) -> None:
@@ -202,7 +192,24 @@ class _Replay:
         )
 
 
-def why_not_read(records: Records, chunk: Chunk) -> UnderstudyError:
+def read_chunk(records: Records, chunk: Chunk) -> list[Line]:
+    """A chunk's lines, decoded, with the numbers that they must have.
+
+    Raises:
+        JournalDamaged: a number is wrong.
+        NewerVersion, RecordNotUnderstood: a line can't be decoded; names its place.
+    """
+    try:
+        lines = records.read(chunk.lines)
+    except (ValidationError, NewerVersion, RecordNotUnderstood) as error:
+        raise _why_not_read(records, chunk) from error
+    for index, line in enumerate(lines):
+        if line["seq"] != chunk.first_seq + index:
+            raise chunk.damaged(index, f"expected seq {chunk.first_seq + index}, got {line['seq']}")
+    return lines
+
+
+def _why_not_read(records: Records, chunk: Chunk) -> UnderstudyError:
     """The error of a chunk that `records` can't decode, with the place of the first such line."""
     for index, line in enumerate(chunk.lines):
         place = chunk.damaged(index, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from understudy.protocols.base import described
 from understudy.protocols.errors import JournalDamaged, NewerVersion, RecordNotUnderstood, SeqNotKept
@@ -19,7 +19,7 @@ from understudy.supervision.journal.segments import (
 )
 from understudy.supervision.journal.snapshots import list_snapshots, seq_of
 from understudy.supervision.journal.survey import Good, survey
-from understudy.supervision.recovery import why_not_read
+from understudy.supervision.recovery import read_chunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,13 +161,7 @@ class _Past:
         return None
 
     def apply(self, chunk: Chunk) -> None:
-        try:
-            lines = self._records.read(chunk.lines)
-        except (ValidationError, NewerVersion, RecordNotUnderstood) as error:
-            raise why_not_read(self._records, chunk) from error
-        for index, line in enumerate(lines):
-            if line["seq"] != chunk.first_seq + index:
-                raise chunk.damaged(index, f"expected seq {chunk.first_seq + index}, got {line['seq']}")
+        for line in read_chunk(self._records, chunk):
             self._moment.turn_us = line["ts"]
             for event in line["events"]:
                 data = event["data"]

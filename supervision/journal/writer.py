@@ -41,7 +41,8 @@ class Writer:
         threads: of the pool.
 
     Attributes:
-        put: queues an `Append`; the queue's own method, since a call in between costs as much again.
+        put: queues an `Append` or a job; the queue's own method, since a call in between costs as much
+            again.
     """
 
     def __init__(self, post: Callable[[Callable[[], None]], None], open_files: int, threads: int) -> None:
@@ -50,7 +51,7 @@ class Writer:
         self._open: dict[Output, None] = {}  # in order of last use
         self._pool = Pool(threads)
         self._queue: SimpleQueue[Append | Callable[[], None] | None] = SimpleQueue()
-        self.put: Callable[[Append], None] = self._queue.put
+        self.put: Callable[[Append | Callable[[], None]], None] = self._queue.put
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._start()
 
@@ -59,11 +60,11 @@ class Writer:
 
     def run(self, job: Callable[[], None]) -> None:
         """Run `job` on the writer's thread after what was queued before; it must not raise."""
-        self._queue.put(job)
+        self.put(job)
 
     def forget(self, output: Output) -> None:
         """Close the journal's file after what was queued before."""
-        self._queue.put(partial(self._forget, output))
+        self.put(partial(self._forget, output))
 
     def _forget(self, output: Output) -> None:
         self._open.pop(output, None)
@@ -159,19 +160,11 @@ class InlineWriter(Writer):
     def _start(self) -> None:
         """There is no thread to start."""
 
-    def _put(self, item: Append | Callable[[], None] | None) -> None:
+    def _put(self, item: Append | Callable[[], None]) -> None:
         self._queue.put(item)
         if not self._posted:
             self._posted = True
             self._post(self._work)
-
-    def run(self, job: Callable[[], None]) -> None:
-        """As `Writer.run`, on the loop."""
-        self._put(job)
-
-    def forget(self, output: Output) -> None:
-        """As `Writer.forget`."""
-        self._put(partial(self._forget, output))
 
     def close(self, deadline_s: float) -> bool:  # noqa: ARG002 - nothing here waits
         """As `Writer.close`; what is queued is written before it returns."""
