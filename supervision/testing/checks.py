@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import wraps
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from understudy.supervision.handlers import Handler
 from understudy.supervision.journaled import JournaledCell
@@ -66,14 +66,13 @@ class CheckedSystem(ActorSystem):
         """As `ActorSystem.make_cell`; the cell's handlers are watched."""
         cell = super().make_cell(actor_class, name, arguments, parent)
         if isinstance(cell, JournaledCell):
-            watch = _Watch(cast("PersistentCell", cell), self._found)
+            watch = _Watch(cast("PersistentCell", cell), self.changes.append)
             cell.handlers = {kind: watch.over(handler) for kind, handler in cell.handlers.items()}
         return cell
 
-    def _found(self, change: StateChangedWithoutEvent) -> None:
-        if not hasattr(self, "changes"):
-            self.changes = []
-        self.changes.append(change)
+    async def __aenter__(self) -> Self:
+        self.changes = []
+        return await super().__aenter__()
 
     async def __aexit__(
         self,
@@ -82,7 +81,7 @@ class CheckedSystem(ActorSystem):
         traceback: TracebackType | None,
     ) -> bool | None:
         result = await super().__aexit__(kind, error, traceback)
-        if error is None and getattr(self, "changes", None):
+        if error is None and self.changes:
             raise self.changes[0]
         return result
 

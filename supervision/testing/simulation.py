@@ -69,7 +69,7 @@ class World(Protocol):
 
 
 @dataclass
-class Story:
+class Tally:
     """What happened in a simulation, counted: a run in which nothing failed proves little."""
 
     happened: Counter[str] = field(default_factory=Counter[str])
@@ -93,7 +93,7 @@ class Simulation:
 
     Attributes:
         disk: what the journals are on; to be looked at after a failure (`disk.export`).
-        story: what has happened so far.
+        tally: what has happened so far.
     """
 
     def __init__(
@@ -117,9 +117,9 @@ class Simulation:
         self._told: dict[str, dict[int, bytes]] = {}
         self._history = History()
         self.disk = files()
-        self.story = Story()
+        self.tally = Tally()
 
-    def run(self) -> Story:
+    def run(self) -> Tally:
         """Live, and come to rest.
 
         Raises:
@@ -128,9 +128,9 @@ class Simulation:
         try:
             run_simulated(self._run, seed=self._seed, within_s=self._hours * 3600 + 3 * SETTLED_WITHIN_S)
         except BaseException as error:
-            error.add_note(f"seed {self._seed}, {self._hours} hours; so far: {self.story}")
+            error.add_note(f"seed {self._seed}, {self._hours} hours; so far: {self.tally}")
             raise
-        return self.story
+        return self.tally
 
     async def _run(self) -> None:
         clock = VirtualClock(self._epoch_s)
@@ -210,8 +210,7 @@ class Simulation:
             self.disk.power_failure(self._chance if self._chance.random() < 0.7 else None)  # noqa: PLR2004
         self.disk.restart()
         self.disk.heal()
-        # Of the layer's own list only the length is used: hours would fill the memory.
-        self.story.happened[{"stop": "orderly stops", "kill": "kills"}.get(ending, "power failures")] += 1
+        self.tally.happened[{"stop": "orderly stops", "kill": "kills"}.get(ending, "power failures")] += 1
 
     async def _trouble(self, system: ActorSystem, clock: VirtualClock) -> None:
         """Faults that a running system has to live with."""
@@ -219,7 +218,7 @@ class Simulation:
         while True:
             await trio.sleep(chance.expovariate(1 / 300.0))
             kind = chance.choice(("fdatasync", "write", "full", "clock", "actor"))
-            self.story.happened[f"{kind} faults"] += 1
+            self.tally.happened[f"{kind} faults"] += 1
             if kind in ("fdatasync", "write"):
                 self.disk.fail(
                     kind, error=chance.choice((errno.EIO, errno.ENOSPC)), after=chance.randrange(5)
@@ -244,7 +243,7 @@ class Simulation:
         for halt in system.status().halted:
             try:
                 await system.resume(halt.actor)
-                self.story.happened["resumes"] += 1
+                self.tally.happened["resumes"] += 1
             except (OSError, UnderstudyError):
                 if not self.disk.crashed:
                     raise
@@ -258,11 +257,11 @@ class Simulation:
         for number, line in enumerate(whole, seq - len(whole) + 1):
             told[number] = line
             self._history.durable(name, number, line)
-            self.story.turns += 1
+            self.tally.turns += 1
 
     def _happened(self, event: LifecycleEvent) -> None:
         if isinstance(event, JournalTrimmed):
-            self.story.happened["trims"] += 1
+            self.tally.happened["trims"] += 1
 
     def _check(self, *, settled: bool) -> None:
         there = self._history.found(self.disk, HOME)

@@ -13,7 +13,7 @@ from understudy.actors.projection import follower
 from understudy.actors.testing.world import CastWorld
 from understudy.supervision.testing.files import MemoryFiles
 from understudy.supervision.testing.simulate import main
-from understudy.supervision.testing.simulation import Simulation, Story
+from understudy.supervision.testing.simulation import Simulation, Tally
 from understudy.supervision.turns import PersistentCell
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ EVES = {
 
 def simulate(
     seed: int, hours: float, files: type[MemoryFiles] = MemoryFiles, begins: datetime | None = None
-) -> tuple[Story, MemoryFiles]:
+) -> tuple[Tally, MemoryFiles]:
     """One run of the cast."""
     epoch_s = None if begins is None else begins.timestamp()
     simulation = Simulation(CastWorld, seed=seed, hours=hours, files=files, epoch_s=epoch_s)
