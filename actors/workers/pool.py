@@ -18,9 +18,9 @@ from understudy.actors.workers.callables import PythonExecutor
 from understudy.actors.workers.config import TASKS_KEPT, PoolConfig
 from understudy.actors.workers.environment import child_environment
 from understudy.actors.workers.executor import Attempt, Executor
-from understudy.actors.workers.files import name_of, remove, sweep
 from understudy.actors.workers.live import show
 from understudy.actors.workers.output import NOTHING, Capture, excerpt
+from understudy.actors.workers.output_files import name_of, remove, sweep
 from understudy.actors.workers.process_pool import ProcessPool
 from understudy.actors.workers.registration import Callables, Registered
 from understudy.actors.workers.rules import Keys

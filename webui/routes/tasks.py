@@ -142,7 +142,7 @@ async def show_output(
     live = detail.live
     home = context.system.home
     assert home is not None, "the API serves a home"
-    kept = await context.system.run_blocking(read_output, home.path, task_id, detail.attempts, offset, limit)
+    kept = await context.system.run_blocking(read_output, home, task_id, detail.attempts, offset, limit)
     if kept is None:
         text = live.output if live is not None else detail.output.text if detail.output is not None else ""
         data = text.encode()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from understudy.actors.workers.output import Capture, decode_tail, excerpt
 from understudy.protocols.tasks import Output
+from understudy.supervision.testing import MemoryFiles
 
 
 async def test_a_short_output_needs_no_file(tmp_path: Path) -> None:
@@ -57,6 +58,16 @@ async def test_a_file_that_cannot_be_written_costs_the_file_only(
     output = await capture.close()
     assert (output.text, output.file, output.cut) == ("ghij", None, True)
     assert "can't keep the output" in caplog.text
+
+
+async def test_the_file_is_on_the_disk_of_the_home() -> None:
+    """A home in memory has its outputs there too: a simulation leaves nothing on the machine."""
+    files, home = MemoryFiles(), Path("/home-in-memory")
+    capture = Capture(home, "out/x.log", record_bytes=4, files=files)
+    await capture.write(b"abcdefgh")
+    await capture.close()
+    assert files.everything() == {home / "out" / "x.log": b"abcdefgh"}
+    assert not (home / "out").is_dir()
 
 
 def test_text_that_starts_inside_a_character_begins_with_the_next_one() -> None:

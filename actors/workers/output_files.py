@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from understudy.actors.ids import is_given
+from understudy.supervision.files import READ
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -40,17 +40,18 @@ async def sweep(run_blocking: RunBlocking, home: Home, known: Collection[str], n
     await run_blocking(_sweep, home.files, home.path / FOLDER, known, next_number)
 
 
-def read_output(home: Path, task: str, attempt: int, offset: int, limit: int) -> tuple[bytes, int] | None:
+def read_output(home: Home, task: str, attempt: int, offset: int, limit: int) -> tuple[bytes, int] | None:
     """A part of an attempt's file, and the size of the file; None when it left none. Blocks."""
     if not is_given(task, "task", 1 << 62):
         return None
     try:
-        with (home / name_of(task, attempt)).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(offset)
-            return file.read(limit), size
+        fd = home.files.open(home.path / name_of(task, attempt), READ)
     except FileNotFoundError:
         return None
+    try:
+        return home.files.read_at(fd, limit, offset), home.files.size(fd)
+    finally:
+        home.files.close(fd)
 
 
 def _sweep(files: Files, folder: Path, known: Collection[str], next_number: int) -> None:
