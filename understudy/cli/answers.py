@@ -29,25 +29,28 @@ class IdAnswer(Answer):
     id: str
 
 
-class TaskPage(Answer):
+class Page(Answer):
+    """A page of a list; `next` is the cursor of the page that follows, None on the last."""
+
+    next: str | None = None
+
+
+class TaskPage(Page):
     """A page of tasks, newest first."""
 
     tasks: list[TaskRow]
-    next: str | None = None
 
 
-class MessagePage(Answer):
+class MessagePage(Page):
     """A page of the conversation, newest first."""
 
     messages: list[MessageRow]
-    next: str | None = None
 
 
-class SchedulePage(Answer):
+class SchedulePage(Page):
     """A page of schedules, newest first."""
 
     schedules: list[ScheduleDetail]
-    next: str | None = None
 
 
 class ScheduleAnswer(Answer):
@@ -64,13 +67,12 @@ class CancelAnswer(Answer):
     status: TaskStatus
 
 
-class DeliveryPage(Answer):
+class DeliveryPage(Page):
     """A page of the deliveries that are not made, newest first."""
 
     deliveries: list[DeliveryView]
     queued: int = 0
     dead: int = 0
-    next: str | None = None
 
 
 class RetriedAnswer(Answer):
@@ -85,11 +87,10 @@ class ResumedAnswer(Answer):
     resumed: list[str]
 
 
-class ActorPage(Answer):
+class ActorPage(Page):
     """The actors as they stand."""
 
     actors: list[ActorRow]
-    next: str | None = None
 
 
 class TaskCounts(Answer):

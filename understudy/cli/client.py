@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
+import trio
 from pydantic import BaseModel, ValidationError
 
+from understudy.cli.answers import Page
 from understudy.cli.exits import CommandFailed, Exit, failure, problem_of_answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from types import TracebackType
 
+T = TypeVar("T")
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
+PageT = TypeVar("PageT", bound=Page)
 
 TIMEOUT_S = 40.0
 SILENCE_S = 60.0
+PAGE_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,25 @@ class Client:
     ) -> AnswerT:
         """GET `path`, decoded as `answer`."""
         return _decoded(await self._http.get(path, params=parameters), answer)
+
+    async def read_list(
+        self,
+        path: str,
+        page: type[PageT],
+        rows: Callable[[PageT], list[T]],
+        limit: int,
+        parameters: Mapping[str, str | int] | None = None,
+    ) -> tuple[list[T], PageT]:
+        """The first `limit` rows of a list, of as many pages as that takes, and the last of these pages."""
+        found: list[T] = []
+        wanted = dict(parameters or {})
+        while True:
+            wanted["limit"] = min(limit - len(found), PAGE_ROWS)
+            last = await self.get(path, page, wanted)
+            found += rows(last)
+            if last.next is None or len(found) >= limit:
+                return found, last
+            wanted["cursor"] = last.next
 
     async def post(self, path: str, answer: type[AnswerT], body: BaseModel | None = None) -> AnswerT:
         """POST `body` (or `{}`) to `path`, decoded as `answer`."""
@@ -102,6 +126,23 @@ def _decoded(response: httpx.Response, answer: type[AnswerT]) -> AnswerT:
             f"({where or 'the body'}: {first['msg']}). Is the server of another version?"
         )
         raise failure(Exit.FAILED, "Unexpected answer", detail) from error
+
+
+def ask(address: str, work: Callable[[Client], Awaitable[T]]) -> T:
+    """What `work` gets from the server at `address`. Blocks, in a loop of its own.
+
+    Raises:
+        CommandFailed: the server said no, or went away (exit code 3).
+    """
+
+    async def run() -> T:
+        try:
+            async with Client(address) as client:
+                return await work(client)
+        except httpx.TransportError as error:
+            raise lost(address, error) from error
+
+    return trio.run(run)
 
 
 def lost(address: str, error: Exception) -> CommandFailed:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import httpx
-import trio
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from pydantic import BaseModel
@@ -15,7 +14,7 @@ from understudy.actors.notifier import NotifierActor
 from understudy.actors.notifier.state import NotifierState
 from understudy.cli import records
 from understudy.cli.answers import DeliveryPage, RetriedAnswer
-from understudy.cli.client import Client, lost
+from understudy.cli.client import PAGE_ROWS, Client, ask
 from understudy.cli.exits import Exit, failure
 from understudy.cli.output import console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
@@ -33,7 +32,6 @@ app = App(
 LIMIT = 20
 NAME = "notifier"
 _WIDE = 100  # an id takes 23 of these
-_PAGE = 200
 Sink = Annotated[str | None, Parameter(help="Only of this sink.")]
 
 
@@ -58,8 +56,10 @@ def list_deliveries(
     if address is None:
         page = _from_files(require_home(home), limit, status, sink)
     else:
-        wanted = {name: value for name, value in (("status", status), ("sink", sink)) if value is not None}
-        page = trio.run(_list, address, limit, wanted)
+        wanted: dict[str, str | int] = {
+            name: value for name, value in (("status", status), ("sink", sink)) if value is not None
+        }
+        page = ask(address, partial(_list, limit=limit, wanted=wanted))
     if common.json:
         print_json(page)
     else:
@@ -67,21 +67,11 @@ def list_deliveries(
     return Exit.OK
 
 
-async def _list(address: str, limit: int, only: dict[str, str]) -> DeliveryPage:
-    """Pages of the server's list until there are `limit` deliveries, or no more."""
-    found: list[DeliveryView] = []
-    wanted: dict[str, str | int] = dict(only)
-    try:
-        async with Client(address) as client:
-            while True:
-                wanted["limit"] = min(limit - len(found), _PAGE)
-                page = await client.get("/api/notifications", DeliveryPage, wanted)
-                found += page.deliveries
-                if page.next is None or len(found) >= limit:
-                    return page.model_copy(update={"deliveries": found})
-                wanted["cursor"] = page.next
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
+async def _list(client: Client, limit: int, wanted: dict[str, str | int]) -> DeliveryPage:
+    rows, page = await client.read_list(
+        "/api/notifications", DeliveryPage, lambda page: page.deliveries, limit, wanted
+    )
+    return page.model_copy(update={"deliveries": rows})
 
 
 def _from_files(home: Home, limit: int, status: DeliveryStatus | None, sink: str | None) -> DeliveryPage:
@@ -93,7 +83,7 @@ def _from_files(home: Home, limit: int, status: DeliveryStatus | None, sink: str
     found: list[DeliveryView] = []
     before: int | None = None
     while True:
-        room = min(limit - len(found), _PAGE)
+        room = min(limit - len(found), PAGE_ROWS)
         page = state.page(ListDeliveries(status=status, sink=sink, limit=room, before=before))
         found += page.deliveries
         before = page.next
@@ -131,17 +121,10 @@ def retry(
         detail = "expected ids of deliveries, or --all (with --sink NAME for those of one sink)"
         raise failure(Exit.USAGE, "Usage", detail)
     address = require_server(home_path(common), "notifications retry")
-    answer = trio.run(_retry, address, RetryBody(ids=None if dead else list(ids), sink=sink))
+    body = RetryBody(ids=None if dead else list(ids), sink=sink)
+    answer = ask(address, lambda client: client.post("/api/notifications/retry", RetriedAnswer, body))
     if common.json:
         print_json(answer)
     else:
         console().print(Text(f"tried again: {', '.join(answer.ids)}" if answer.ids else "no dead letters"))
     return Exit.OK
-
-
-async def _retry(address: str, body: RetryBody) -> RetriedAnswer:
-    try:
-        async with Client(address) as client:
-            return await client.post("/api/notifications/retry", RetriedAnswer, body)
-    except httpx.TransportError as error:
-        raise lost(address, error) from error

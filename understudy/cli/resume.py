@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import httpx
-import trio
 from cyclopts import Parameter
 from pydantic import BaseModel
 from rich.text import Text
 
 from understudy.cli.answers import ResumedAnswer
-from understudy.cli.client import Client, lost
+from understudy.cli.client import ask
 from understudy.cli.exits import Exit
 from understudy.cli.output import console, print_json
 from understudy.cli.server import require_server
@@ -35,7 +33,7 @@ def resume(
     A write error (disk full, failing disk) halts an actor; `understudy status` shows which and why.
     """
     address = require_server(home_path(common), "resume")
-    answer = trio.run(_resume, address, ResumeBody(actor=actor))
+    answer = ask(address, lambda client: client.post("/api/resume", ResumedAnswer, ResumeBody(actor=actor)))
     if common.json:
         print_json(answer)
     else:
@@ -43,11 +41,3 @@ def resume(
             Text(f"resumed: {', '.join(answer.resumed)}" if answer.resumed else "nothing is halted")
         )
     return Exit.OK
-
-
-async def _resume(address: str, body: ResumeBody) -> ResumedAnswer:
-    try:
-        async with Client(address) as client:
-            return await client.post("/api/resume", ResumedAnswer, body)
-    except httpx.TransportError as error:
-        raise lost(address, error) from error

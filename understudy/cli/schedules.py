@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import httpx
-import trio
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from pydantic import BaseModel, RootModel, ValidationError
@@ -20,7 +18,7 @@ from rich.text import Text
 from understudy.actors.cron import times
 from understudy.actors.projection import detail_of
 from understudy.cli.answers import ScheduleAnswer, SchedulePage
-from understudy.cli.client import Client, lost
+from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit, failure
 from understudy.cli.offline import look_at, report_damage
 from understudy.cli.output import console, print_json, styled, table, when
@@ -40,7 +38,6 @@ ScheduleId = Annotated[str, Parameter(help="The schedule's id, such as sched-1."
 LIMIT = 20
 RUNS = 5
 _RUNS_MAX = 20
-_PAGE = 200
 _TITLE_CHARACTERS = 80
 _WIDE = 110  # below it, eight columns would be read letter by letter
 
@@ -68,7 +65,7 @@ def list_schedules(
         rows, following = look.model.schedules.page(limit, None)
         page = SchedulePage(schedules=[detail_of(look.model, row, 1) for row in rows], next=following)
     else:
-        page = trio.run(_list, address, limit)
+        page = ask(address, partial(_list, limit=limit))
     if common.json:
         print_json(page)
     else:
@@ -76,20 +73,11 @@ def list_schedules(
     return code
 
 
-async def _list(address: str, limit: int) -> SchedulePage:
-    found: list[ScheduleDetail] = []
-    wanted: dict[str, str | int] = {"runs": 1}
-    try:
-        async with Client(address) as client:
-            while True:
-                wanted["limit"] = min(limit - len(found), _PAGE)
-                page = await client.get("/api/schedules", SchedulePage, wanted)
-                found += page.schedules
-                if page.next is None or len(found) >= limit:
-                    return SchedulePage(schedules=found, next=page.next)
-                wanted["cursor"] = page.next
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
+async def _list(client: Client, limit: int) -> SchedulePage:
+    rows, page = await client.read_list(
+        "/api/schedules", SchedulePage, lambda page: page.schedules, limit, {"runs": 1}
+    )
+    return SchedulePage(schedules=rows, next=page.next)
 
 
 def _print_list(page: SchedulePage) -> None:
@@ -189,7 +177,11 @@ def add(  # noqa: PLR0913 -- a schedule has so many facets; each is an option of
         detail = "; ".join(_flaw(one["loc"], one["msg"], one["input"]) for one in error.errors())
         raise failure(Exit.USAGE, "Bad schedule", detail) from None
     address = require_server(home, "cron add")
-    _say(trio.run(partial(_post, address, "/api/schedules", _body(spec))), as_json=common.json)
+    answer = ask(address, lambda client: client.post("/api/schedules", ScheduleAnswer, _body(spec)))
+    if common.json:
+        print_json(answer)
+    else:
+        console().print(Text(f"{answer.id}, next {when(answer.next_at)}"))
     return Exit.OK
 
 
@@ -227,28 +219,13 @@ def remove(schedule_id: ScheduleId, /, *, common: Common = COMMON) -> int:
 
 def _change(schedule_id: str, verb: Literal["enable", "disable", "remove"], common: Common) -> int:
     address = require_server(home_path(common), f"cron {verb}")
-    answer = trio.run(partial(_post, address, f"{_path(schedule_id)}/{verb}"))
+    answer = ask(address, lambda client: client.post(f"{_path(schedule_id)}/{verb}", ScheduleAnswer))
     if common.json:
         print_json(answer)
     else:
         told = f", next {when(answer.next_at)}" if verb == "enable" and answer.next_at is not None else ""
         console().print(Text(f"{answer.id}: {verb}d{told}"))
     return Exit.OK
-
-
-async def _post(address: str, path: str, body: BaseModel | None = None) -> ScheduleAnswer:
-    try:
-        async with Client(address) as client:
-            return await client.post(path, ScheduleAnswer, body)
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
-
-
-def _say(answer: ScheduleAnswer, *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        console().print(Text(f"{answer.id}, next {when(answer.next_at)}"))
 
 
 @app.command(name="next")
@@ -280,21 +257,13 @@ def next_runs(
                 raise NotFound(_unknown(home, what))
             detail = detail_of(look.model, row, runs)
         else:
-            detail = trio.run(_show, address, what, runs)
+            detail = ask(address, lambda client: client.get(_path(what), ScheduleDetail, {"runs": runs}))
         answer = NextRuns(timezone=detail.timezone, runs=list(detail.next_runs))
     if common.json:
         print_json(answer)
     else:
         _print_runs(answer)
     return code
-
-
-async def _show(address: str, schedule_id: str, runs: int) -> ScheduleDetail:
-    try:
-        async with Client(address) as client:
-            return await client.get(_path(schedule_id), ScheduleDetail, {"runs": runs})
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
 
 
 def _print_runs(answer: NextRuns) -> None:

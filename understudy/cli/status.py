@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-import httpx
-import trio
 from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
 from understudy.cli.answers import ActorPage, ServerStatus, TaskCounts
-from understudy.cli.client import Client, lost
+from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit
 from understudy.cli.journal import place_of, state_of
 from understudy.cli.offline import look_at
@@ -64,7 +63,7 @@ def status(*, common: Common = COMMON) -> int:
     home = home_path(common)
     owner = owner_of(home)
     if owner is not None and owner.address is not None:
-        answer = trio.run(_from_server, home, owner.pid, owner.address)
+        answer = ask(owner.address, partial(_from_server, home=home, pid=owner.pid))
     else:
         answer = _from_files(home, None if owner is None else owner.pid)
     if common.json:
@@ -81,17 +80,13 @@ def _code(answer: StatusAnswer) -> Exit:
     return Exit.FAILED if answer.halted else Exit.OK
 
 
-async def _from_server(home: Path, pid: int, address: str) -> StatusAnswer:
-    try:
-        async with Client(address) as client:
-            found = await client.get("/api/status", ServerStatus)
-            actors = await client.get("/api/actors", ActorPage, {"limit": _ACTORS})
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
+async def _from_server(client: Client, home: Path, pid: int) -> StatusAnswer:
+    found = await client.get("/api/status", ServerStatus)
+    actors = await client.get("/api/actors", ActorPage, {"limit": _ACTORS})
     fields = found.model_dump(include=set(StatusAnswer.model_fields))
     return StatusAnswer.model_validate(
         fields
-        | {"home": str(home), "running": True, "pid": pid, "address": address}
+        | {"home": str(home), "running": True, "pid": pid, "address": client.address}
         | {"actors": [actor.model_dump() for actor in reversed(actors.actors)]}
     )
 

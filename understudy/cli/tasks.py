@@ -6,21 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-import httpx
-import trio
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from rich.text import Text
 
 from understudy.cli.answers import CancelAnswer, TaskPage
-from understudy.cli.client import Client, lost
+from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit
 from understudy.cli.offline import Look, look_at, report_damage
 from understudy.cli.output import WIDE, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.errors import NotFound
-from understudy.protocols.read_model import TaskDetail, TaskRow
+from understudy.protocols.read_model import TaskDetail
 from understudy.protocols.tasks import DEFAULT_QUEUE, TaskStatus
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ app = App(name="tasks", help="The tasks: what the workers did, do and will do.")
 
 TaskId = Annotated[str, Parameter(help="The task's id, such as task-7.")]
 LIMIT = 20
-_PAGE = 200
 
 
 @app.command(name="list")
@@ -50,7 +47,7 @@ def list_tasks(
         rows, following = look.model.tasks.page(limit, None, None if status is None else {status})
         page = TaskPage(tasks=rows, next=following)
     else:
-        page = trio.run(partial(_list, address, limit, status))
+        page = ask(address, partial(_list, limit=limit, status=status))
     if common.json:
         print_json(page)
     else:
@@ -58,21 +55,10 @@ def list_tasks(
     return code
 
 
-async def _list(address: str, limit: int, status: TaskStatus | None) -> TaskPage:
-    """Pages of the server's list until there are `limit` tasks, or no more."""
-    found: list[TaskRow] = []
-    wanted: dict[str, str | int] = {} if status is None else {"status": status}
-    try:
-        async with Client(address) as client:
-            while True:
-                wanted["limit"] = min(limit - len(found), _PAGE)
-                page = await client.get("/api/tasks", TaskPage, wanted)
-                found += page.tasks
-                if page.next is None or len(found) >= limit:
-                    return TaskPage(tasks=found, next=page.next)
-                wanted["cursor"] = page.next
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
+async def _list(client: Client, limit: int, status: TaskStatus | None) -> TaskPage:
+    wanted = {} if status is None else {"status": status}
+    rows, page = await client.read_list("/api/tasks", TaskPage, lambda page: page.tasks, limit, wanted)
+    return TaskPage(tasks=rows, next=page.next)
 
 
 def _print_list(page: TaskPage) -> None:
@@ -104,20 +90,12 @@ def show(task_id: TaskId, /, *, common: Common = COMMON) -> int:
         code = report_damage(look, as_json=common.json)
         detail = _found(look, home, task_id)
     else:
-        detail = trio.run(_show, address, task_id)
+        detail = ask(address, lambda client: client.get(_path(task_id), TaskDetail))
     if common.json:
         print_json(detail)
     else:
         _print_detail(detail)
     return code
-
-
-async def _show(address: str, task_id: str) -> TaskDetail:
-    try:
-        async with Client(address) as client:
-            return await client.get(_path(task_id), TaskDetail)
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
 
 
 def _found(look: Look, home: Path, task_id: str) -> TaskDetail:
@@ -169,21 +147,13 @@ def cancel(task_id: TaskId, /, *, common: Common = COMMON) -> int:
     """Cancel a task: a pending one at once, a running one by signal, grace and kill. Needs a server."""
     home = home_path(common)
     address = require_server(home, "tasks cancel")
-    answer = trio.run(_cancel, address, task_id)
+    answer = ask(address, lambda client: client.post(f"{_path(task_id)}/cancel", CancelAnswer))
     if common.json:
         print_json(answer)
     else:
         ending = " while its process is being ended" if answer.status == "running" else ""
         console().print(Text.assemble(f"{answer.id}: ", styled(answer.status), ending))
     return Exit.OK
-
-
-async def _cancel(address: str, task_id: str) -> CancelAnswer:
-    try:
-        async with Client(address) as client:
-            return await client.post(f"{_path(task_id)}/cancel", CancelAnswer)
-    except httpx.TransportError as error:
-        raise lost(address, error) from error
 
 
 def _path(task_id: str) -> str:
