@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 FIRINGS_A_TURN = 100
 """A turn is one journal line; more than this many firings are spread over several."""
 
+MISSED_A_FIRING = 50
+"""To count so many missed times takes as much of a turn's room as one firing."""
+
 LOOK_AGAIN_S = 30.0
 """While something is armed, the wall clock is looked at this often.
 
@@ -146,7 +149,7 @@ class CronActor(PersistentActor[CronState]):
     def enable_schedule(self, message: EnableSchedule) -> ScheduleAccepted:
         one = self._find(message.id)
         if one.status == "done":
-            raise Refused(f"{one.id} is done: it had one time, which is over")
+            raise _over(one)
         if one.status == "disabled":
             # After the last firing also when the clock was set back: a name is not used twice.
             after = max(self.clock.time(), one.last_nominal_at or 0.0)
@@ -159,7 +162,7 @@ class CronActor(PersistentActor[CronState]):
     def disable_schedule(self, message: DisableSchedule) -> ScheduleAccepted:
         one = self._find(message.id)
         if one.status == "done":
-            raise Refused(f"{one.id} is done: it had one time, which is over")
+            raise _over(one)
         if one.status == "enabled":
             self.emit(ScheduleDisabled(id=one.id))
         return ScheduleAccepted(id=one.id)
@@ -254,7 +257,7 @@ class CronActor(PersistentActor[CronState]):
                 )
             )
             self._send_firing(one, firing.nominal_at)
-        counted = 0 if reckoning.missed is None else reckoning.missed.count // 50
+        counted = 0 if reckoning.missed is None else reckoning.missed.count // MISSED_A_FIRING
         return max(1, len(firings)) + counted
 
     def _send_firing(self, one: Schedule, nominal_at: float) -> None:
@@ -338,6 +341,10 @@ class CronActor(PersistentActor[CronState]):
             missed=one.missed,
             last_missed=one.last_missed,
         )
+
+
+def _over(one: Schedule) -> Refused:
+    return Refused(f"expected a schedule with times to come, got {one.id}, which is done: add another one")
 
 
 def _due_at(one: Schedule, nominal_at: float) -> float:

@@ -1,6 +1,6 @@
 """The read model as lines of a file: what it holds at one moment, and the way back.
 
-    {"format":4,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…],"crc":"…"}
+    {"format":6,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…],"crc":"…"}
     ["tasks",0,17,"succeeded","task-1",{"id":"task-1","title":…}]
 
 After the head a line for each row: its table, its place among the table's rows (the order in which they

@@ -213,7 +213,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         if message.id in self.state.active:
             raise Refused(f"expected a task that is over, got {message.id}: it has no result yet")
         if message.id not in self.state.over:
-            raise NotFound(f"expected the id of a task, got {message.id!r}")
+            raise self._not_found(message.id)
         self.emit(TaskSummarized(id=message.id, text=message.text))
         return TaskAccepted(id=message.id)
 
