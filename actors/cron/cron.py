@@ -344,7 +344,7 @@ class CronActor(PersistentActor[CronState]):
 
 
 def _over(one: Schedule) -> Refused:
-    return Refused(f"expected a schedule with times to come, got {one.id}, which is done: add another one")
+    return Refused(f"{one.id} is done: expected a schedule with times to come; add another one")
 
 
 def _due_at(one: Schedule, nominal_at: float) -> float:
