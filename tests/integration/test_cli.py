@@ -490,3 +490,33 @@ def _processes_of(folder: Path) -> list[str]:
         if process.pid != os.getpid() and (str(folder) in line or marked.startswith(str(folder))):
             found.append(line)
     return found
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.req("WK-3")
+def test_tasks_add_makes_a_task_by_the_rules_and_says_which_one_refused(tmp_path: Path) -> None:
+    """Options become the task's fields; a refusal names rule and task, a slip says how it is written."""
+    home = tmp_path / "home"
+    with serving(home):
+        made = understudy(
+            "tasks", "add", "--queue", "slow", "--fingerprint", "one", "--env", "WHO=me", "--key", "k",
+            "--", "sh", "-c", "echo hello $WHO; sleep 60", UNDERSTUDY_HOME=str(home),
+        )  # fmt: skip
+        assert (made.code, made.out) == (0, "task-1\n")
+        shown = understudy("tasks", "show", "task-1", "--json", home=home).document
+        assert (shown["queue"], shown["title"]) == ("slow", "sh -c echo hello $WHO; sleep 60")
+        refused = understudy("tasks", "add", "--fingerprint", "one", "true", home=home)
+        assert refused.code == 6
+        assert "fingerprint" in refused.err
+        assert "task-1" in refused.err
+        for given, says in (
+            ((), "expected a COMMAND to run, got none"),
+            (("--env", "WHO", "true"), "expected --env NAME=VALUE, got 'WHO'"),
+            (("--executor", "python", "--arguments", "[1]"), "expected --arguments as a JSON object"),
+        ):
+            slip = understudy("tasks", "add", *given, home=home)
+            assert slip.code == 2
+            assert says in slip.err
+        assert understudy("tasks", "cancel", "task-1", home=home).code == 0
+    without = understudy("tasks", "add", "true", home=home)
+    assert without.code == 3

@@ -45,7 +45,7 @@ app.command("understudy.cli.send:send", name="send", help="Say something to the 
 app.command(
     "understudy.cli.status:status", name="status", help="Show what runs, what waits, what needs a person."
 )
-app.command("understudy.cli.tasks:app", name="tasks", help="The tasks: list, show, cancel.")
+app.command("understudy.cli.tasks:app", name="tasks", help="The tasks: list, show, add, cancel.")
 app.command(
     "understudy.cli.notifications:app",
     name="notifications",

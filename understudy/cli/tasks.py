@@ -1,4 +1,4 @@
-"""`tasks list | show | cancel`."""
+"""`tasks list | show | add | cancel`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from understudy.cli.offline import Look, look_at, report_damage
 from understudy.cli.output import WIDE, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
+from understudy.cli.tasks_add import add
 from understudy.protocols.errors import NotFound
 from understudy.protocols.read_model import TaskDetail
 from understudy.protocols.tasks import DEFAULT_QUEUE, TaskStatus
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 app = App(name="tasks", help="The tasks: what the workers did, do and will do.")
+app.command(add, help_flags=["--help"])  # `df -h` is a command to make a task of
 
 TaskId = Annotated[str, Parameter(help="The task's id, such as task-7.")]
 LIMIT = 20
