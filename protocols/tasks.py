@@ -377,6 +377,7 @@ class TaskFinished(Event):
         source: who decided: `worker` for an outcome, `runtime` for a limit, `replace` for a newer task
             of the same key, or who canceled.
         value: what a callable returned, as JSON.
+        forgets: tasks that are over and that the pool remembers no longer, since this one is one too many.
     """
 
     id: str
@@ -387,6 +388,7 @@ class TaskFinished(Event):
     exit_code: int | None = None
     value: str | None = None
     output: Output = Output()
+    forgets: tuple[str, ...] = ()
 
 
 class TaskSummarized(Event):

@@ -151,8 +151,9 @@ class CronActor(PersistentActor[CronState]):
         if one.status == "done":
             raise _over(one)
         if one.status == "disabled":
-            # After the last firing also when the clock was set back: a name is not used twice.
-            after = max(self.clock.time(), one.last_nominal_at or 0.0)
+            # After what was fired or missed also when the clock was set back: a name is not used twice.
+            missed_at = 0.0 if one.last_missed is None else one.last_missed.last_at
+            after = max(self.clock.time(), one.last_nominal_at or 0.0, missed_at)
             next_at = times.first_due(one.spec, times.find_zone(one.timezone), after)
             self.emit(ScheduleEnabled(id=one.id, next_at=next_at))
             self._wait_for(one)

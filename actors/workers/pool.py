@@ -15,7 +15,7 @@ from understudy.actors.ids import is_given, number_of
 from understudy.actors.workers.admission import Admission
 from understudy.actors.workers.attempts import Runners, end_earlier, reason_of, thread_left
 from understudy.actors.workers.callables import PythonExecutor
-from understudy.actors.workers.config import TASKS_KEPT, PoolConfig
+from understudy.actors.workers.config import PoolConfig
 from understudy.actors.workers.environment import child_environment
 from understudy.actors.workers.executor import Attempt, Executor
 from understudy.actors.workers.live import show
@@ -70,6 +70,10 @@ from understudy.supervision.persistent import PersistentActor
 log = logging.getLogger("understudy.workers")
 
 RETRY_CAP_S = 300.0
+FORGOTTEN_A_TURN = 100
+"""Of more, as when fewer are to be kept than before, the rest goes with the next ends."""
+RESERVED_KEPT = 10_000
+"""Ids that were proposed and not used yet; the oldest of more are void."""
 STUCK_S = 10.0
 """How long after its grace period an attempt that does not end is waited for."""
 
@@ -90,8 +94,6 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         grace_s: how long a canceled or overdue attempt has between the polite signal and the kill.
         config: what it enforces, and for how long it remembers.
     """
-
-    _tasks_kept = TASKS_KEPT
 
     def __init__(
         self,
@@ -283,6 +285,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     def task_id_reserved(self, event: TaskIdReserved) -> None:
         self.state.next_task = number_of(event.id) + 1
+        self.state.reserved[event.id] = None
+        if len(self.state.reserved) > RESERVED_KEPT:
+            del self.state.reserved[next(iter(self.state.reserved))]
 
     def task_created(self, event: TaskCreated) -> None:
         self.state.active[event.id] = ActiveTask(
@@ -293,6 +298,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             created_at=self.turn_time,
         )
         self.state.next_task = max(self.state.next_task, number_of(event.id) + 1)
+        self.state.reserved.pop(event.id, None)
 
     def firing_skipped(self, event: FiringSkipped) -> None:
         """A fact for the journal and those who read it; the pool needs nothing of it."""
@@ -335,8 +341,8 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             task.files if event.output.file is None else (*task.files, event.attempt),
             event.value,
         )
-        while len(self.state.over) > self._tasks_kept:
-            self.state.over.popitem(last=False)
+        for forgotten in event.forgets:
+            self.state.over.pop(forgotten, None)
 
     def task_summarized(self, _event: TaskSummarized) -> None:
         """For people, who read it in the task's row: nothing is decided by it."""
@@ -490,6 +496,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         source: str,
         ended: AttemptEnded | None = None,
     ) -> None:
+        over = self.state.over
+        excess = min(len(over) + 1 - self._tasks_kept, FORGOTTEN_A_TURN)
+        oldest = tuple(islice(over.items(), max(0, excess)))
         event = TaskFinished(
             id=task.id,
             attempt=task.attempts,
@@ -499,13 +508,13 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             exit_code=ended.exit_code if ended else None,
             value=ended.value if ended and status == "succeeded" else None,
             output=ended.output if ended else NOTHING,
+            forgets=tuple(name for name, _ in oldest),
         )
-        over = self.state.over
-        oldest = next(iter(over.items())) if len(over) >= self._tasks_kept else None
         was_pending = task.status == "pending"
         self.emit(event)
-        if oldest is not None and oldest[1].files:
-            self.start_task(remove, self.system.run_blocking, self.system.home, *oldest)
+        for name, forgotten in oldest:
+            if forgotten.files:
+                self.start_task(remove, self.system.run_blocking, self.system.home, name, forgotten)
         if was_pending:
             self._waiting.drop(task.id)
             if task.id in self._asleep:
@@ -539,8 +548,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         return task
 
     def _check_reserved(self, task_id: str) -> None:
-        free = task_id not in self.state.active and task_id not in self.state.over
-        if not (free and is_given(task_id, "task", self.state.next_task)):
+        if task_id not in self.state.reserved:
             raise Refused(f"expected an id from ReserveTaskId that is not in use, got {task_id!r}")
 
     def _cancel_again(self, task_id: str) -> CancelAccepted:

@@ -132,12 +132,14 @@ class OverTask(NamedTuple):
 class PoolState(BaseModel):
     """The tasks; `next_task` is the number of the next one, and never one that was given before.
 
-    `over` is in the order in which they ended, and bounded: the oldest are forgotten.
+    `over` is in the order in which they ended, and bounded: the oldest are forgotten. `reserved` are the ids
+    of tasks that are proposed only.
     """
 
     next_task: int = 1
     active: dict[str, ActiveTask] = Field(default_factory=dict)
     over: OrderedDict[str, OverTask] = Field(default_factory=OrderedDict)
+    reserved: dict[str, None] = Field(default_factory=dict)
 
 
 class AttemptEnded(Message[None]):

@@ -77,6 +77,27 @@ async def test_a_clock_that_is_set_forward_is_noticed(tmp_path: Path, autojump_c
 
 @pytest.mark.req("CR-4")
 @pytest.mark.rule("C2")
+async def test_a_time_that_was_recorded_as_missed_does_not_come_again_when_the_clock_is_set_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Also not by disabling and enabling: it would be missed and fired."""
+    del autojump_clock
+    clock = VirtualClock(NOON)
+    async with ActorSystem(tmp_path, clock=clock, inline=True) as system:
+        desk = await Desk.set(system)
+        await desk.add(cron="*/10 * * * *", misfire="skip", misfire_grace_s=1)
+        clock.jump(65 * 60)
+        await trio.sleep(60)
+        missed = (await desk.view()).last_missed
+        assert missed is not None
+        assert missed.last_at == NOON + 3600
+        clock.jump(-40 * 60)
+        await desk.ask(DisableSchedule(id="sched-1"))
+        assert (await desk.ask(EnableSchedule(id="sched-1"))).next_at == NOON + 4200
+
+
+@pytest.mark.req("CR-4")
+@pytest.mark.rule("C2")
 async def test_a_clock_that_is_set_back_fires_nothing_again(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

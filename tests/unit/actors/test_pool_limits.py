@@ -9,12 +9,15 @@ import pytest
 import trio
 
 from tests.unit.actors.stage import Stage, journal_events, until
-from understudy import ActorSystem, NotFound
+from understudy import ActorSystem, NotFound, Refused
 from understudy.actors.projection import ProjectionActor, feed_of
-from understudy.actors.workers import PoolConfig, TaskContext
+from understudy.actors.workers import CallableExecutor, PoolConfig, TaskContext, succeed
 from understudy.actors.workers.workspaces import Workspaces
 from understudy.protocols.errors import BadWorkspace, TooLongTimeout
-from understudy.protocols.tasks import CancelTask, GetTask
+from understudy.protocols.tasks import CancelTask, CreateTask, GetTask, TaskSpec
+from understudy.supervision.testing.checks import check_replays
+
+OK = CallableExecutor(succeed)
 
 
 async def shell(stage: Stage, command: str, **fields: Any) -> str:
@@ -176,6 +179,29 @@ async def test_a_flood_of_output_is_bounded_in_record_and_file_and_the_bound_is_
     output = journal_events(tmp_path, "workers")[-1]["output"]
     assert (len(output["text"]), output["cut"], output["file_cut"]) == (65_536, True, True)
     assert (tmp_path / output["file"]).stat().st_size == 200_000
+
+
+@pytest.mark.req("WK-1")
+@pytest.mark.req("JR-9")
+async def test_what_is_forgotten_is_in_the_journal_and_a_forgotten_id_makes_no_task(tmp_path: Path) -> None:
+    """A replay forgets the same, whatever the setting is by then; fewer to keep are reached step by step."""
+    async with ActorSystem(tmp_path) as system:
+        stage = await Stage.set(system, config=PoolConfig(tasks_kept=2), executors={"ok": OK})
+        for count in range(1, 5):
+            await stage.create(executor="ok")
+            await stage.wait_told(count)
+        assert list(system.cell("workers").actor.state.over) == ["task-3", "task-4"]
+        await check_replays(system)
+        spec = TaskSpec(title="again", executor="ok")
+        with pytest.raises(Refused, match="expected an id from ReserveTaskId"):
+            await stage.ask(CreateTask(spec=spec, id="task-1"))
+    async with ActorSystem(tmp_path) as system:
+        stage = await Stage.set(system, config=PoolConfig(tasks_kept=1), executors={"ok": OK})
+        assert list(system.cell("workers").actor.state.over) == ["task-3", "task-4"]
+        await stage.create(executor="ok")
+        await stage.wait_told(5)
+        assert list(system.cell("workers").actor.state.over) == ["task-5"]
+        await check_replays(system)
 
 
 @pytest.mark.req("WK-1")
