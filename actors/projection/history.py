@@ -10,12 +10,12 @@ was put back) is added to what the file has; so are those of a day that memory h
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from understudy.actors.projection.history_file import complete
 from understudy.supervision.blocking import in_thread
 
 if TYPE_CHECKING:
@@ -131,12 +131,12 @@ class History:
         lines = {row.id: row.model_dump_json(include=_RECORD).encode() + b"\n" for row in rows}
         path = self._folder / f"{day}.jsonl"
         self._files.make_folders(self._folder)
+        if day <= self._partial:
+            return complete(self._files, path, lines)
         try:
             old = self._files.read_all(path)
         except FileNotFoundError:
             old = b""
-        if day <= self._partial:
-            lines = {**_by_id(old), **lines}
         data = b"".join(lines.values())
         if old.startswith(data):
             return (
@@ -144,16 +144,3 @@ class History:
             )
         self._files.publish(path, data)
         return not data.startswith(old)
-
-
-def _by_id(data: bytes) -> dict[str, bytes]:
-    """A file's lines by the id of their message; what is no line of ours is left out."""
-    found: dict[str, bytes] = {}
-    for line in data.splitlines(keepends=True):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(name := record.get("id"), str):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- whatever somebody wrote there
-            found[name] = line
-    return found

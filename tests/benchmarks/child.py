@@ -36,6 +36,7 @@ def main(order: Order) -> None:
     options = Options(rounds=order["rounds"], turns=order["turns"], work=Path(order["work"]))
     with row.open(options) as sides:
         samples = measure.rounds(sides, order["rounds"])
+    samples.notes.update(sides.notes)  # a row may note something at its end
     Path(order["into"]).write_text(samples.model_dump_json())
 
 
