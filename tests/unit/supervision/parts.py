@@ -159,7 +159,7 @@ def part(
 @asynccontextmanager
 async def stage(seed: int = 1) -> AsyncGenerator[tuple[ActorSystem, World, Recorder]]:
     """A system on the virtual clock, a world, and a recorder of the system's lifecycle events."""
-    async with ActorSystem(clock=VirtualClock(), seed=seed) as system:
+    async with ActorSystem(clock=VirtualClock(), inline=True, seed=seed) as system:
         recorder = Recorder()
         system.lifecycle.subscribe(recorder.record)
         yield system, World(), recorder
