@@ -31,6 +31,7 @@ ELSEWISE = {
     "supervision/journal/segments.py": "cuts void lines off, and keeps them aside",
     "supervision/wakeup.py": "wakes the loop; no file",
     "actors/projection/model_file.py": "published as `publish` does it, but in parts",
+    "actors/projection/history_file.py": "published as `publish` does it, but in parts",
     "actors/workers/output.py": "what a task writes, as it comes; no JSON",
     "actors/notifier/sinks/file.py": "appends to a file of the user's, and syncs",
     "understudy/cli/app.py": "opens /dev/null for output that nobody reads any more",
