@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-AHEAD_S = 1.5
+AHEAD_S = 2.5
 """At least so long from now: time to arm what is to be due."""
 
 

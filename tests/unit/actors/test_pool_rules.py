@@ -214,6 +214,7 @@ async def test_a_canceled_task_frees_the_place_of_its_queue(tmp_path: Path) -> N
         await stage.ask(CancelTask(id=tasks[1]))
         await stage.ask(CancelTask(id=tasks[0]))
         await stage.script.wait_started(f"{tasks[2]}/1")
+        assert stage.script.started == [f"{tasks[0]}/1", f"{tasks[2]}/1"]
 
 
 @pytest.mark.req("WK-1")
