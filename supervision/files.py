@@ -117,7 +117,7 @@ class Files:
         return path.is_dir()
 
     def lock(self, fd: int) -> None:
-        """Take the file for this descriptor alone, without waiting.
+        """Take the file or folder for this descriptor alone, without waiting.
 
         `flock`, not fcntl's record locks: those would let two systems of one process share a home,
         and lose the lock when any descriptor of the file is closed (rule H2).

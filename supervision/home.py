@@ -1,7 +1,8 @@
 """The home: where a system keeps everything, in which format, and who owns it (rule H2).
 
 HOME/state/format.json    {"format": 1}
-HOME/state/lock           {"pid": …, "address": …} of the owner, held with flock
+HOME/state                held with flock by the owner: a file can be deleted under it
+HOME/state/lock           {"pid": …, "address": …} of the owner, held as well
 HOME/state/journals/      a folder for each persistent actor
 """
 
@@ -9,13 +10,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.protocols.errors import HomeError, HomeInUse, HomeNotWritable, NewerVersion
-from understudy.supervision.files import LOCKFILE, Files
+from understudy.supervision.files import LOCKFILE, READ, Files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,18 +95,26 @@ class Home:
         self.check_format()
         try:
             self.files.make_folders(self.journals)
-            fd = self.files.open(self.lock_file, LOCKFILE)
         except OSError as error:
             raise self._not_writable(error) from error
-        try:
-            self._lock(fd)
+        with ExitStack() as undo:
+            # Both: who deletes the file lets nobody in, and on NFS only files are locked for other machines.
+            folder_fd = self._take(self.state, READ, undo)
+            fd = self._take(self.lock_file, LOCKFILE, undo)
             self.check_format()
-            owned = OwnedHome(self, fd)
+            owned = OwnedHome(self, fd, folder_fd)
             self._settle(owned)
-        except BaseException:
-            self.files.close(fd)
-            raise
+            undo.pop_all()
         return owned
+
+    def _take(self, path: Path, flags: int, undo: ExitStack) -> int:
+        try:
+            fd = self.files.open(path, flags)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        undo.callback(self.files.close, fd)
+        self._lock(fd)
+        return fd
 
     def _lock(self, fd: int) -> None:
         try:
@@ -123,13 +132,14 @@ class Home:
 
     def _lock_patiently(self, fd: int) -> None:
         # A child that the owner forked holds the descriptor until it has exec'd, also when the owner
-        # was killed in that moment: an owner that is dead is given the time for it.
+        # was killed in that moment: an owner that is dead is given the time for it. So is one that has not
+        # yet written who it is, to be named.
         for pause_s in _PATIENCE_S:
             try:
                 return self.files.lock(fd)
             except BlockingIOError:
                 owner = self._named_owner()
-                if owner is None or _is_alive(owner.pid):
+                if owner is not None and _is_alive(owner.pid):
                     raise
                 time.sleep(pause_s)
         return self.files.lock(fd)
@@ -160,12 +170,13 @@ class Home:
 class OwnedHome:
     """A home that this process holds until `release`, or until its death (the kernel's doing).
 
-    The descriptor is close-on-exec: a child that kept it would keep the home locked after a SIGKILL.
+    The descriptors are close-on-exec: a child that kept them would keep the home locked after a SIGKILL.
     """
 
-    def __init__(self, home: Home, fd: int) -> None:
+    def __init__(self, home: Home, fd: int, folder_fd: int) -> None:
         self.home = home
         self._fd = fd
+        self._folder_fd = folder_fd
 
     def announce(self, address: str | None) -> None:
         """Write our pid and the server's address into the lock file.
@@ -179,12 +190,13 @@ class OwnedHome:
         files.write_at(self._fd, data.ljust(_OWNER_BYTES - 1) + b"\n", 0)
 
     def release(self) -> None:
-        """Let the home go. The lock file stays: removing it would let two owners hold two files."""
+        """Let the home go. The lock file stays, empty."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             with suppress(OSError):
                 self.home.files.truncate(fd, 0)
             self.home.files.close(fd)
+            self.home.files.close(self._folder_fd)
 
     def __enter__(self) -> Self:
         return self

@@ -48,7 +48,8 @@ class FolderDisk(Files):
         if flags & os.O_TRUNC and path.exists():
             self._seen(path).truncate(0)
         fd = super().open(path, flags)
-        self._opened[fd] = (self._seen(path), bool(flags & os.O_APPEND))
+        image = Image(bytearray(), 0) if path.is_dir() else self._seen(path)
+        self._opened[fd] = (image, bool(flags & os.O_APPEND))
         return fd
 
     def close(self, fd: int) -> None:

@@ -32,13 +32,20 @@ class _Folder:
 
     names: dict[str, _File | _Folder] = field(default_factory=dict[str, "_File | _Folder"])
     durable: dict[str, _File | _Folder] = field(default_factory=dict[str, "_File | _Folder"])
+    locked_by: int | None = None
 
 
 @dataclass
 class _Opened:
-    file: _File
+    node: _File | _Folder
     flags: int
     position: int = 0
+
+    @property
+    def file(self) -> _File:
+        if isinstance(self.node, _Folder):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return self.node
 
     def check_writable(self) -> None:
         if self.flags & os.O_ACCMODE == os.O_RDONLY:
@@ -92,14 +99,15 @@ class MemoryDisk(Files):
         parent = self._parent(path)
         found = parent.names.get(path.name)
         if isinstance(found, _Folder):
-            raise _error(errno.EISDIR, path)
-        if found is None:
+            if flags & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC):
+                raise _error(errno.EISDIR, path)
+        elif found is None:
             if not flags & os.O_CREAT:
                 raise _error(errno.ENOENT, path)
             found = parent.names[path.name] = _File(bytearray(), 0, links=1)
         elif flags & os.O_CREAT and flags & os.O_EXCL:
             raise _error(errno.EEXIST, path)
-        if flags & os.O_TRUNC:
+        if isinstance(found, _File) and flags & os.O_TRUNC:
             found.truncate(0)
         fd = next(self._fds)
         self._opened[fd] = _Opened(found, flags)
@@ -110,8 +118,8 @@ class MemoryDisk(Files):
         opened = self._opened.pop(fd, None)
         if opened is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if opened.file.locked_by == fd:
-            opened.file.locked_by = None
+        if opened.node.locked_by == fd:
+            opened.node.locked_by = None
 
     def position(self, fd: int) -> int:
         """Where the next `write` goes."""
@@ -159,10 +167,10 @@ class MemoryDisk(Files):
 
     def lock(self, fd: int) -> None:
         """As `Files.lock`."""
-        file = self._opened[fd].file
-        if file.locked_by not in (None, fd):
+        node = self._opened[fd].node
+        if node.locked_by not in (None, fd):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        file.locked_by = fd
+        node.locked_by = fd
 
     # -- names
 

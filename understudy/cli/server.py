@@ -24,13 +24,13 @@ def owner_of(home: Path) -> Owner | None:
     """
     known = Home(home)
     owner = known.owner()
-    return owner if owner is not None and is_held(known.lock_file) else None
+    return owner if owner is not None and is_held(known.state) else None
 
 
-def is_held(lock_file: Path) -> bool:
-    """Whether another open file holds the flock of `lock_file`."""
+def is_held(folder: Path) -> bool:
+    """Whether another descriptor holds the flock of `folder`."""
     try:
-        fd = os.open(lock_file, os.O_RDONLY)
+        fd = os.open(folder, os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -57,6 +57,13 @@ def require_server(home: Path, action: str) -> str:
     owner = owner_of(home)
     if owner is not None and owner.address is not None:
         return owner.address
+    known = Home(home)
+    if owner is None and not known.lock_file.exists() and is_held(known.state):
+        detail = (
+            f"{action} needs a server, and {known.lock_file}, which names the one that has {home}, is "
+            "missing: somebody has deleted it. Stop that process and start it again"
+        )
+        raise failure(Exit.NO_SERVER, "No server", detail)
     if owner is None:
         start = f"start one with `understudy serve --home {home}`"
         detail = f"{action} needs a running server, and none runs for {home}: {start}"

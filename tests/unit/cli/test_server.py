@@ -50,3 +50,14 @@ def test_an_owner_that_does_not_listen_is_told_with_its_pid(tmp_path: Path) -> N
         require_server(tmp_path, "send")
     assert caught.value.problem.exit == Exit.NO_SERVER
     assert str(os.getpid()) in caught.value.problem.detail
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.rule("H2")
+def test_a_deleted_lock_file_is_told_instead_of_no_server(tmp_path: Path) -> None:
+    """To start another server would be the wrong advice: it would be refused."""
+    home = Home(tmp_path)
+    with home.own():
+        home.lock_file.unlink()
+        with pytest.raises(CommandFailed, match=r"state/lock, which names .* is missing.*start it again"):
+            require_server(tmp_path, "send")

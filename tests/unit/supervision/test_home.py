@@ -50,6 +50,24 @@ def test_second_process_is_told_who_owns_the_home(tmp_path: Path) -> None:
 
 @pytest.mark.req("JR-7")
 @pytest.mark.rule("H2")
+def test_deleting_the_lock_file_lets_no_second_process_in(tmp_path: Path) -> None:
+    """The folder it lies in is locked too, and the owner that is alive keeps it."""
+    owning = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(owning, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "owned\n"
+        Home(tmp_path).lock_file.unlink()
+        second = subprocess.run(owning, capture_output=True, text=True, check=False, timeout=5)
+        assert second.stdout == ""
+        assert "HomeInUse" in second.stderr
+        assert not Home(tmp_path).lock_file.exists()
+        owner.kill()
+        owner.wait(5)
+    Home(tmp_path).own().release()
+
+
+@pytest.mark.req("JR-7")
+@pytest.mark.rule("H2")
 def test_two_systems_of_one_process_can_not_share_a_home(tmp_path: Path) -> None:
     """Unlike fcntl locks, and also after somebody has read and closed the lock file."""
     home = Home(tmp_path)

@@ -130,10 +130,12 @@ def test_a_failed_sync_loses_what_it_was_to_write() -> None:
     assert files.everything() == {Path("/file"): b"\0\0\0\0kept"}
 
 
-def test_a_locked_file_is_taken_until_its_descriptor_is_closed() -> None:
-    """As flock: another descriptor of the same program is refused too."""
+@pytest.mark.parametrize(("path", "flags"), [("/home/lock", LOCKFILE), ("/home", READ)])
+def test_what_is_locked_is_taken_until_its_descriptor_is_closed(path: str, flags: int) -> None:
+    """As flock, of files and of folders: another descriptor of the same program is refused too."""
     files = MemoryFiles()
-    first, second = (files.open(Path("/lock"), LOCKFILE) for _ in range(2))
+    files.make_folders(Path("/home"))
+    first, second = (files.open(Path(path), flags) for _ in range(2))
     files.lock(first)
     with pytest.raises(BlockingIOError):
         files.lock(second)
