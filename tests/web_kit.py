@@ -103,13 +103,24 @@ def _parsed(block: str) -> Event | None:
     return Event(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
 
 
+async def _connected(host: str, port: int, buffer_bytes: int | None) -> trio.SocketStream:
+    if buffer_bytes is None:
+        return await trio.open_tcp_stream(host, port)
+    socket = trio.socket.socket()
+    socket.setsockopt(
+        trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, buffer_bytes
+    )  # before the window is told
+    await socket.connect((host, port))
+    return trio.SocketStream(socket)
+
+
 @asynccontextmanager
-async def events(url: str, last_id: str = "") -> AsyncGenerator[EventStream]:
-    """The event stream, from `last_id` on."""
+async def events(url: str, last_id: str = "", buffer_bytes: int | None = None) -> AsyncGenerator[EventStream]:
+    """The event stream, from `last_id` on; `buffer_bytes` is how much may wait here unread."""
     host, _, port = url.removeprefix("http://").partition(":")
     connection = h11.Connection(h11.CLIENT)
     headers = [("Host", f"{host}:{port}")] + ([("Last-Event-ID", last_id)] if last_id else [])
-    async with await trio.open_tcp_stream(host, int(port)) as stream:
+    async with await _connected(host, int(port), buffer_bytes) as stream:
         request = h11.Request(method="GET", target="/api/events", headers=headers)
         await stream.send_all(
             (connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b"")

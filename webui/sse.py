@@ -84,6 +84,7 @@ class EventStream(Response):
                 epoch, offset = await self._send_snapshot(send)
                 self._at = None
                 continue
+            self._at = None  # it is known: from here on this client is as any
             if changes:
                 offset = changes[-1][0]
                 await _send(send, b"".join(_event(epoch, place, data) for place, data in changes))

@@ -16,6 +16,7 @@ import trio
 
 from tests.web_kit import PATIENCE_S, Event, EventStream, Server, events, row_is, serving, until
 from understudy.actors.projection import Feed, FollowingFailed, feed_of
+from understudy.actors.projection import feed as feeds
 from understudy.actors.projection.follower import Follower
 from understudy.actors.registry import CAST
 from understudy.actors.workers import threads_left
@@ -24,7 +25,13 @@ from understudy.supervision.testing.files import FaultyFiles
 from understudy.webui import context
 from understudy.webui import server as webserver
 from understudy.webui.context import Context
-from understudy.webui.server import GRACE_S, AddressUnusable, NotLoopback, serve_http
+from understudy.webui.server import (
+    GRACE_S,
+    AddressUnusable,
+    NotLoopback,
+    _listening,  # pyright: ignore[reportPrivateUsage] -- the test shrinks the buffers of the real one
+    serve_http,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -56,6 +63,12 @@ async def first(stream: EventStream) -> Event:
     event = await stream.next()
     assert event is not None
     return event
+
+
+async def rest_of(stream: EventStream) -> AsyncGenerator[Event]:
+    """What a stream still holds until the server ends it."""
+    while (event := await stream.next()) is not None:
+        yield event
 
 
 async def ended(server: Server, task: str) -> httpx.Response:
@@ -611,3 +624,44 @@ async def test_a_client_that_never_reads_holds_up_neither_the_others_nor_the_shu
                 assert (await server.client.post("/api/input", json={"text": "hello"})).status_code == 202
                 before = trio.current_time()
             assert trio.current_time() - before < 10
+
+
+@pytest.mark.req("PJ-2")
+async def test_a_slow_reader_is_told_lagged_and_misses_nothing_when_it_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The buffers of its connection fill, the server goes on; with its last id it gets all the rest."""
+
+    def listening(host: str, port: int) -> socket.socket:
+        found = _listening(host, port)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # accepted connections inherit it
+        return found
+
+    monkeypatch.setattr(webserver, "_listening", listening)
+    monkeypatch.setattr(webserver, "STUCK_MS", 60_000)
+    monkeypatch.setattr(feeds, "KEPT_CHANGES", 20)
+    texts = [f"{number} {'x' * 20_000}" for number in range(40)]
+    async with serving(tmp_path) as server, events(server.url, buffer_bytes=4096) as slow:
+        begin = await first(slow)
+        for text in texts:
+            assert (await server.client.post("/api/input", json={"text": text})).status_code == 202
+        feed = feed_of(server.system)
+        seen = [event async for event in rest_of(slow)]
+
+        assert [event.event for event in seen] == ["change"] * (len(seen) - 1) + ["lagged"]
+        assert f"expected an event id from {feed.epoch}-" in seen[-1].data["reason"]
+        epoch, start = begin.id.split("-")
+        ids = [event.id for event in [begin, *seen[:-1]]]
+        assert ids == [f"{epoch}-{int(start) + place}" for place in range(len(ids))]
+        assert len(ids) < feed.offset - feeds.KEPT_CHANGES
+
+        async with events(server.url, ids[-1]) as again:
+            fresh = await first(again)
+            assert fresh.event == "snapshot"
+            await server.client.post("/api/input", json={"text": "afterwards"})
+            after = await until(again, row_is("messages", role="user", text="afterwards"))
+        changed = [event.data["row"] for event in after if event.data["table"] == "messages"]
+        said = {row["text"] for row in fresh.data["messages"] + changed if row["role"] == "user"}
+        assert said == {*texts, "afterwards"}
+        epoch, start = fresh.id.split("-")
+        assert [event.id for event in after] == [f"{epoch}-{int(start) + 1 + n}" for n in range(len(after))]

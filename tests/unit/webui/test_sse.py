@@ -108,13 +108,14 @@ async def test_an_id_that_means_nothing_here_gets_a_fresh_snapshot(
 
 
 @pytest.mark.req("PJ-2")
+@pytest.mark.parametrize("last_id", [None, "7-0"])
 async def test_a_slow_client_is_dropped_with_a_marker_and_comes_back_without_a_gap(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, last_id: str | None
 ) -> None:
-    """Nobody waits for it: publishing goes on, and what it misses is in its next snapshot."""
+    """Nobody waits for it, also when it came back before; what it misses is in its next snapshot."""
     monkeypatch.setattr(feeds, "KEPT_CHANGES", 10)
     feed = Feed(epoch=7)
-    slow, quick = await streaming(nursery, feed), await streaming(nursery, feed)
+    slow, quick = await streaming(nursery, feed, last_id), await streaming(nursery, feed)
     slow.gate = trio.Event()
     for _ in range(5):
         feed.publish([CHANGE] * 9)
