@@ -38,8 +38,8 @@ class Output:
     """
 
     __slots__ = (
-        "_fd", "_files", "_leave", "_segment_bytes", "_written", "epoch", "failed", "folder", "lines",
-        "moved", "path", "problem", "seq", "size",
+        "_fd", "_file", "_files", "_leave", "_segment_bytes", "_written", "epoch", "failed", "folder",
+        "lines", "moved", "path", "problem", "seq", "size",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Output:
         self._files = files
         self._segment_bytes = segment_bytes
         self._fd = -1
+        self._file: tuple[int, int] | None = None
         self._leave = False
         self._written = 0
 
@@ -69,6 +70,7 @@ class Output:
         """Where replay ended. `path` None: the next append makes a new segment of this epoch."""
         self.close()
         self.path, self.epoch, self.seq, self.lines, self.size = path, epoch, seq, lines, size
+        self._file = None
         self._leave = False
 
     def leave_segment(self) -> None:
@@ -87,9 +89,11 @@ class Output:
             # Everything before was synced, or `problem` would be set: the watermark is at the segment's
             # end, the only moment at which it may be left for the next one (rule J2).
             if self.path is None or self._leave or self.size >= self._segment_bytes:
+                self._check_untouched(self.size)
                 self._start_segment()
             elif self._fd < 0:
                 self._fd = self._files.open(self.path, APPEND)
+                self._file = self._file or self._files.look(self._fd)[:2]
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             self._files.write_all(self._fd, data)
             self._written = len(data)
@@ -102,6 +106,7 @@ class Output:
             return
         try:
             self.sync()
+            self._check_untouched(self.size + self._written)
         except Exception as error:  # noqa: BLE001 - see _break
             self._break(error)
         else:
@@ -112,6 +117,33 @@ class Output:
     def sync(self) -> None:
         """Make what was written durable."""
         self._files.fdatasync(self._fd)
+
+    def _check_untouched(self, size: int) -> None:
+        """Whether the segment's name still stands for the file that is written, `size` bytes long.
+
+        By the name, since a descriptor does not know that its file was moved away: what is written to a
+        file that no start will read is lost. After the sync, and right before it is told as durable.
+
+        Raises:
+            OSError: somebody else has moved, removed, replaced, shortened or lengthened it.
+        """
+        if self.path is None or self._file is None:
+            return
+        try:
+            found = self._files.look(self.path)
+        except FileNotFoundError:
+            msg = "the segment that is written was moved or removed: put it back"
+            raise FileNotFoundError(errno.ENOENT, msg, str(self.path)) from None
+        if found == (*self._file, size):
+            return
+        if found[:2] != self._file:
+            msg = "expected the segment that was opened, got another file: put the first one back"
+            raise OSError(errno.ESTALE, msg, str(self.path))
+        msg = (
+            f"expected a segment of {size} bytes, got {found[2]}: somebody else has changed it, "
+            "see with `understudy journal verify` what is missing"
+        )
+        raise OSError(errno.EIO, msg, str(self.path))
 
     def _break(self, error: Exception) -> None:
         """End writing. Also for errors that nobody expected: one thread serves all, and must go on."""
@@ -132,8 +164,9 @@ class Output:
             self._files.make_folders(self.folder)
             self._files.sync_folder(self.folder.parent)  # an attempt that failed may have made it
         path = segment_path(self.folder, self.seq + 1, self.epoch)
-        self._fd = self._files.open(path, MAKE)
+        self._fd = self._files.open(path, MAKE | APPEND)
         self._files.sync_folder(self.folder)
+        self._file = self._files.look(self._fd)[:2]
         self.path, self.size, self.lines, self._leave = path, 0, 0, False
 
     def reopen(self) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from understudy.supervision.files import Files, check_not_removed
+from understudy.supervision.files import Files
 from understudy.supervision.testing.image import Image
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ class FolderDisk(Files):
     def fdatasync(self, fd: int) -> None:
         """What programs see of the file is durable now."""
         self._image(fd).sync()
-        check_not_removed(fd)
 
     def sync_failed(self, fd: int) -> None:
         """What was not durable will not become so by another sync."""

@@ -112,6 +112,11 @@ class _FaultyLayer(Faults, Files):
         """As `Files.size`."""
         return self._disk.size(fd)
 
+    def look(self, file: Path | int) -> tuple[int, int, int]:
+        """As `Files.look`."""
+        self._check_power()
+        return self._disk.look(file)
+
     def fdatasync(self, fd: int) -> None:
         """Takes the file's bytes for durable; no disk is touched."""
         try:
