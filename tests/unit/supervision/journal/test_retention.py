@@ -105,6 +105,32 @@ async def test_old_segments_go_at_a_snapshot_and_everybody_is_told(tmp_path: Pat
         assert await system.get("adder").ask_async(Add(number=36)) == 666
 
 
+@pytest.mark.rule("J4")
+@pytest.mark.parametrize("covered", [True, False])
+async def test_a_first_segment_deleted_by_hand_is_damage_unless_a_snapshot_stands_for_it(
+    tmp_path: Path, *, covered: bool
+) -> None:
+    """It is told from a removed one by what matters: whether any of the state went with it."""
+    folder = tmp_path / "state" / "journals" / "adder"
+    async with ActorSystem(tmp_path, settings=Settings(segment_bytes=4096)) as system:
+        await system.spawn(Adder, name="adder")
+        await add(system, range(1, 31), every=20)
+    first, second = kept(folder)[0][:2]
+    min(folder.glob("*.jsonl")).unlink()
+    if not covered:
+        (snapshot,) = folder.glob("snapshot-*.json")
+        snapshot.unlink()
+    report = verify_journal(Files(), folder)
+    assert (report.whole, report.trimmed_to) == (covered, second - first if covered else 0)
+    async with ActorSystem(tmp_path) as system:
+        if covered:
+            await system.spawn(Adder, name="adder")
+            assert await system.get("adder").ask_async(Add(number=31)) == sum(range(32))
+        else:
+            with pytest.raises(JournalDamaged, match=f"expected seq 1, got no segment before seq {second}"):
+                await system.spawn(Adder, name="adder")
+
+
 async def test_defaults_keep_everything_of_an_ordinary_journal(tmp_path: Path) -> None:
     """A gibibyte and ninety days: nothing is removed, no segment is left early, all turns can be seen."""
     folder = tmp_path / "state" / "journals" / "adder"
