@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,10 +17,11 @@ import trio
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.web_kit import serving
+from understudy.actors.projection import feed_of
+from understudy.protocols.read_model import Change
 from understudy.supervision.testing.files import FaultyFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -84,29 +87,35 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 class FaultyServer(NamedTuple):
-    """A server in a thread of this process, on a disk that can be made to fail."""
+    """A server in a thread of this process, on a disk that can be made to fail.
+
+    Attributes:
+        publish: has the event stream tell of changes that nobody made.
+    """
 
     url: str
     files: FaultyFiles
+    publish: Callable[[list[Change]], None]
 
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
     """A server of a fresh home whose disk is ours to break."""
     files = FaultyFiles(tmp_path)
-    urls: Queue[str] = Queue()
+    found: Queue[FaultyServer] = Queue()
     ends: Queue[Callable[[], None]] = Queue()
 
     async def main() -> None:
         done, token = trio.Event(), trio.lowlevel.current_trio_token()
         async with serving(tmp_path / "home", files) as server:
             ends.put(lambda: token.run_sync_soon(done.set))
-            urls.put(server.url)
+            feed = feed_of(server.system)
+            found.put(FaultyServer(server.url, files, partial(token.run_sync_soon, feed.publish)))
             await done.wait()
 
     thread = Thread(target=trio.run, args=(main,))
     thread.start()
-    yield FaultyServer(urls.get(timeout=PATIENCE_MS / 1000), files)
+    yield found.get(timeout=PATIENCE_MS / 1000)
     files.heal()
     ends.get(timeout=1)()
     thread.join(timeout=PATIENCE_MS / 1000)

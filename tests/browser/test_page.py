@@ -9,12 +9,15 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from understudy.protocols.read_model import Change, MessageRow, ScheduleRow, TaskRow
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Page
 
     from tests.browser.conftest import FaultyServer, Server
+    from understudy.protocols.tasks import TaskStatus
 
 PATIENCE_MS = 10_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -169,3 +172,96 @@ def test_what_tasks_print_is_text_and_never_markup(open_page: Callable[..., Page
     expect(row.locator(".title")).to_have_text(markup)
     assert page.locator("main img").count() == 0
     assert page.title() == "understudy"
+
+
+@pytest.mark.req("UI-1")
+@pytest.mark.req("WK-6")
+def test_columns_are_not_folded_on_a_narrow_screen(open_page: Callable[..., Page], server: Server) -> None:
+    """They scroll sideways within their own box, prose folds, and a button changes that."""
+    page = open_page(server.url, 360, 640)
+    row = "column " * 12
+    say(page, f"/run echo '{row}'; echo '{row}'")
+    text = page.locator(".message[data-role=assistant] .output")
+    expect(text).to_contain_text(row)
+    line_px = 20
+    two_lines = text.evaluate("element => element.clientHeight")
+    assert two_lines < 3 * line_px
+    assert text.evaluate("element => element.scrollWidth > element.clientWidth")
+    page.get_by_role("button", name="fold lines").click()
+    assert text.evaluate("element => element.clientHeight") > two_lines
+    assert text.evaluate("element => element.scrollWidth <= element.clientWidth")
+    page.get_by_role("button", name="unfold lines").click()
+    assert text.evaluate("element => element.clientHeight") == two_lines
+    say(page, f"/run echo '{'prose ' * 80}'")
+    prose = page.locator(".message[data-role=assistant] .output").nth(1)
+    assert prose.evaluate("element => element.scrollWidth <= element.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+MODEL = """
+async () => {
+  const { grouped, isOpened, toggleGroup } = await import("/static/firings.js");
+  const tasks = new Map([["t1", "a"], ["t2", "a"], ["t3", "b"], ["t4", "a"], ["t5", null], ["t6", "a"]]
+    .map(([id, schedule]) => [id, { id, schedule }]));
+  const said = (id, task, in_reply_to = []) => ({ id, task, in_reply_to, role: "assistant", text: id });
+  const told = (id) => ({ id, task: null, in_reply_to: [], role: "assistant", text: "drink" });
+  const user = (id) => ({ id, task: null, in_reply_to: [], role: "user", text: id });
+  const messages = [said("m1", "t1"), said("m2", "t2"), said("m3", "t3"), said("m4", "t4"), user("u1"),
+    said("m5", "t5", ["u1"]), said("m6", "t6"), told("r1"), told("r2")];
+  const shown = (rows) => rows.map((row) => row.messages?.map((message) => message.id) ?? row.id);
+  const first = grouped(messages, tasks);
+  toggleGroup(first[1]);
+  const second = grouped([...messages, said("m7", "t1")], tasks);
+  const same = second[1] === first[1];
+  return { first: shown(first), second: shown(second), same, open: isOpened(second[1]) };
+}
+"""
+
+
+@pytest.mark.req("UI-1")
+def test_firings_between_two_words_are_one_row_a_schedule(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """The one that fired last comes last; what did not change stays the same row, opened or not."""
+    found = open_page(server.url).evaluate(MODEL)
+    head = ["m3", ["m1", "m2", "m4"], "u1", "m5"]
+    assert found["first"] == [*head, "m6", ["r1", "r2"]]
+    assert found["second"] == [*head, ["r1", "r2"], ["m6", "m7"]]
+    assert found["same"]
+    assert found["open"]
+
+
+def firing(number: int, status: TaskStatus) -> list[Change]:
+    """What the event stream says when schedule `sched-1` has fired and its task is over."""
+    task = TaskRow(id=f"task-{number}", title="often", status=status, schedule="sched-1", created_at=number)
+    text = f"{task.id} {status}: often\noutput"
+    said = MessageRow(id=f"msg-{number}", role="assistant", text=text, at=number, task=task.id)
+    return [Change(table="tasks", id=task.id, row=task), Change(table="messages", id=said.id, row=said)]
+
+
+@pytest.mark.req("UI-1")
+def test_a_schedule_that_fires_often_is_one_row_that_opens(
+    open_page: Callable[..., Page], faulty: FaultyServer
+) -> None:
+    """The newest firing is shown, with how many there were before it and how many of those failed."""
+    page = open_page(faulty.url)
+    schedule = ScheduleRow(id="sched-1", title="<i>often</i>", timezone="UTC", created_at=1)
+    faulty.publish([Change(table="schedules", id=schedule.id, row=schedule)])
+    for number in range(1, 30):
+        faulty.publish(firing(number, "failed" if number in (7, 9) else "succeeded"))
+    count = page.locator(".firings > button")
+    expect(count).to_have_text("28 earlier of <i>often</i> · 2 failed")
+    expect(page.locator(".message")).to_have_count(1)
+    expect(page.locator(".message")).to_contain_text("task-29 succeeded")
+    count.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".message")).to_have_count(29)
+    expect(count).to_have_attribute("aria-expanded", "true")
+    expect(count).to_be_focused()
+    expect(count).to_be_in_viewport()
+    faulty.publish(firing(30, "succeeded"))
+    expect(page.locator(".message")).to_have_count(30)
+    expect(count).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".message")).to_have_count(1)
+    expect(page.locator(".message")).to_contain_text("task-30 succeeded")

@@ -1,12 +1,15 @@
 // The page: what happens now, and why something waits or went wrong.
 
 import { by, make, patch, refreshTimes, relative, span, time } from "./dom.js";
+import { grouped, isOpened, toggleGroup } from "./firings.js";
+import { output } from "./output.js";
 import { post, Stream } from "./stream.js";
 
 const stream = new Stream("/api/events");
 const open = new Map(); // task id -> its detail, once fetched (null while it is on its way)
 let filter = "all";
 let seen = 0;
+let stay = false; // what was opened stays in view
 let pending = null; // the text and key of an input that was not acknowledged yet
 
 const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
@@ -103,13 +106,15 @@ function taskDetail(task, detail) {
   if (task.exit_code !== null) facts.push(["exit code", String(task.exit_code)]);
   if (task.origin) facts.push(["asked by", task.origin]);
   if (task.schedule) facts.push(["schedule", task.schedule]);
-  const output = detail?.output;
+  const printed = detail?.output;
+  const [text, fold] = printed ? output(task.id, (printed.cut ? "…\n" : "") + printed.text) : [null, null];
   const cancel = task.finished_at ? null : make("div", { class: "actions" }, make("button", { class: "small", "data-focus": "cancel",
     disabled: task.canceling || stream.state !== "connected", onclick: () => cancelTask(task.id) }, "Cancel"));
   return make("div", { class: "detail" },
     make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
-    output ? make("pre", { tabindex: "0", "aria-label": "output" }, (output.cut ? "…\n" : "") + output.text) : null,
-    output?.file ? make("p", { class: "muted" }, `${output.total_bytes} bytes in all, in ${output.file}`) : null,
+    text,
+    printed?.file ? make("p", { class: "muted" }, `${printed.total_bytes} bytes in all, in ${printed.file}`) : null,
+    fold ? make("div", { class: "about" }, fold) : null,
     cancel);
 }
 
@@ -156,24 +161,38 @@ function noTasks() {
 
 function messageItem(message) {
   const waits = message.role === "user" && !message.reply;
-  const output = message.role !== "user" && message.task && message.text.includes("\n"); // its columns need equal letters
+  const end = message.role !== "user" && message.task ? message.text.indexOf("\n") : -1; // behind it: what the task printed
+  const [text, fold] = end >= 0 ? output(message.id, message.text.slice(end + 1)) : [null, null];
   return make("article", { class: "message", "data-role": message.role, "data-id": message.id },
-    make("div", { class: output ? "text output" : "text" }, message.text),
+    make("div", { class: "text" }, end >= 0 ? make("p", {}, message.text.slice(0, end)) : message.text, text),
     make("div", { class: "about" },
       message.role === "system" ? make("span", {}, "system") : null,
       message.task ? make("button", { class: "link", onclick: () => show(message.task) }, message.task) : null,
       waits ? make("span", {}, "waits for its reply") : null,
-      time(message.at, stream.now())));
+      time(message.at, stream.now()), fold));
+}
+
+function firingsItem(group) {
+  const earlier = group.messages.slice(0, -1);
+  const failed = earlier.filter((message) => stream.tables.tasks.get(message.task)?.status === "failed").length;
+  const title = stream.tables.schedules.get(group.schedule)?.title;
+  return make("div", { class: "firings", "data-schedule": group.schedule },
+    make("button", { class: "small", "aria-expanded": String(isOpened(group)), "data-focus": "firings", onclick: () => { toggleGroup(group); stay = true; schedule(); } },
+      `${earlier.length} earlier`, title ? make("span", {}, " of ", make("b", {}, title)) : group.messages.at(-1).task ? null : ", the same", failed ? make("span", { class: "bad" }, ` · ${failed} failed`) : null),
+    isOpened(group) ? earlier.map(messageItem) : null,
+    messageItem(group.messages.at(-1)));
 }
 
 function renderTalk() {
   const log = by("log");
   const rows = [...stream.tables.messages.values()];
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-  patch(log, orEmpty(rows), (row) => row.empty ? welcome() : messageItem(row));
-  if (atEnd || rows.at(-1)?.role === "user") toEnd();
+  patch(log, orEmpty(grouped(rows, stream.tables.tasks)), (row) => row.empty ? welcome() : row.messages ? firingsItem(row) : messageItem(row),
+    (row) => row.messages ? isOpened(row) : "");
+  if (!stay && (atEnd || rows.at(-1)?.role === "user")) toEnd();
   else unseen(rows.length - seen);
   if (atEnd) seen = rows.length;
+  stay = false;
 }
 
 const welcome = () => make("p", { class: "empty" }, "Nothing said yet. What you write here goes to the manager: try ",
