@@ -351,10 +351,11 @@ class ActorSystem:
     # -- journals
 
     async def state_at(self, name: str, seq: int) -> BaseModel:
-        """The state of a running persistent actor as of turn `seq`, as a copy of its own (JR-9).
+        """The state of a persistent actor that is spawned as of turn `seq`, as a copy of its own (JR-9).
 
         Seq 0 is the state before the first turn, the actor's `watermark` the last one that there is. It
-        is made from the journal on another thread (see `replay_state`); the actor goes on meanwhile.
+        is made from the journal on another thread (see `replay_state`); the actor goes on meanwhile. A
+        blocked one can be looked at too, as far as its journal can be read.
 
         Raises:
             UnknownActor: no actor of that name runs; `replay_state` reads journals without one.
@@ -370,7 +371,7 @@ class ActorSystem:
         actor_class = cast("type[PersistentActor[Any]]", cell.actor_class)
         journal = cell.journal
         return await self.run_blocking(
-            replay_state, actor_class, self.home.files, journal.folder, seq, journal.watermark
+            replay_state, actor_class, self.home.files, journal.folder, seq, journal.durable
         )
 
     def journal_names(self) -> tuple[str, ...]:

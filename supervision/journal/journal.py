@@ -115,9 +115,9 @@ class Journal:
     """
 
     __slots__ = (
-        "_appended", "_files", "_output", "_post", "_put", "_settled", "_suspect", "_writer", "folder",
-        "incarnation", "name", "on_durable", "on_failed", "on_trimmed", "problem", "skipped_snapshots",
-        "snapshot_seq", "torn", "watermark",
+        "_appended", "_files", "_output", "_post", "_put", "_settled", "_started", "_suspect", "_writer",
+        "folder", "incarnation", "name", "on_durable", "on_failed", "on_trimmed", "problem",
+        "skipped_snapshots", "snapshot_seq", "torn", "watermark",
     )  # fmt: skip
 
     def __init__(
@@ -147,7 +147,13 @@ class Journal:
         self._output = Output(files, folder, settings.segment_bytes, self._moved, self._broke)
         self._appended = 0
         self._settled: trio.Event | None = None
+        self._started = False
         self._suspect = False
+
+    @property
+    def durable(self) -> int | None:
+        """The `watermark`; None before a start has read what there is: then nothing was appended either."""
+        return self.watermark if self._started else None
 
     def append(self, data: bytes, last_seq: int) -> None:
         """Queue whole sealed lines, the last of which has `last_seq`. Never waits.
@@ -211,6 +217,7 @@ class Journal:
             self._sync(replay)
         self.incarnation = replay.about.incarnation
         self.watermark = self._appended = replay.seq
+        self._started = True
         if part is None or self._suspect:
             self._output.continue_at(None, replay.epoch + self._suspect, replay.seq, 0, 0)
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.web_kit import serving
+from tests.web_kit import events, row_is, serving, until
 from understudy.actors.registry import CAST
 from understudy.supervision.files import Files
 from understudy.supervision.time_travel import replay_state
@@ -71,3 +71,30 @@ async def test_state_of_every_actor_of_the_cast_can_be_made_without_it(tmp_path:
             seq = cell.seq
             made = replay_state(role.actor, Files(), tmp_path / "state" / "journals" / role.name, seq)
             assert json.loads(made.model_dump_json()) == json.loads(live), role.name
+
+
+async def test_blocked_actor_can_be_looked_at_as_far_as_its_journal_can_be_read(tmp_path: Path) -> None:
+    """The turns before the damage and the numbers behind it; who asks for more hears of the damage."""
+    async with serving(tmp_path) as server, events(server.url) as stream:
+        await server.client.post("/api/tasks", json={"title": "t", "command": ["true"]})
+        await server.client.post("/api/tasks", json={"title": "t", "command": ["false"]})
+        await until(stream, row_is("tasks", id="task-2", status="failed"))
+        good = (await server.client.get("/api/journals/workers/state?at=2")).json()
+        journals = (await server.client.get("/api/journals")).json()["journals"]
+        last = {row["name"]: row["last_seq"] for row in journals}["workers"]
+    path = next((tmp_path / "state" / "journals" / "workers").glob("*.jsonl"))
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"v":1', b'"v":2', 1)
+    path.write_bytes(b"".join(lines))
+    async with serving(tmp_path) as server:
+        get = server.client.get
+        rows = {row["name"]: row for row in (await get("/api/journals")).json()["journals"]}
+        assert (rows["workers"]["running"], rows["workers"]["first_seq"]) == (True, 0)
+        assert rows["workers"]["last_seq"] >= last
+        assert (await get("/api/journals/workers/state?at=2")).json() == good
+        assert [
+            line["seq"] for line in (await get("/api/journals/workers/lines?limit=2")).json()["lines"]
+        ] == [1, 2]
+        for path in ("state?at=3", "diff?a=2&b=3", "lines?after=2&limit=1"):
+            problem = (await get(f"/api/journals/workers/{path}")).json()
+            assert (problem["code"], "line 3" in problem["detail"]) == ("journal_damaged", True), path

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from understudy.protocols.errors import NotFound, UnderstudyError
+from understudy.protocols.errors import JournalDamaged, NotFound, UnderstudyError
 from understudy.supervision.journal import JournalReader
+from understudy.supervision.journaled import JournaledCell
 from understudy.supervision.state_diff import Change, diff_states
 from understudy.supervision.time_travel import kept_seqs
 from understudy.webui.context import PAGE_ROWS, Ctx, Limit
@@ -41,7 +42,7 @@ class JournalRow(BaseModel):
     """One journal, and which turns' states can be shown."""
 
     name: str
-    running: bool = Field(description="its actor runs: its states can be shown here")
+    running: bool = Field(description="its actor runs, or is blocked: its states can be shown here")
     first_seq: int = Field(description="the oldest state that can be made; 0 is before the first turn")
     last_seq: int
 
@@ -78,9 +79,8 @@ async def list_journals(context: Ctx) -> JournalList:
         files, folder = _place(context, name)
         durable = _durable(context, name)
         kept = await context.system.run_blocking(kept_seqs, files, folder, durable)
-        rows.append(
-            JournalRow(name=name, running=durable is not None, first_seq=kept.first, last_seq=kept.last)
-        )
+        running = context.system.find(name) is not None
+        rows.append(JournalRow(name=name, running=running, first_seq=kept.first, last_seq=kept.last))
     return JournalList(journals=rows)
 
 
@@ -132,25 +132,34 @@ def _place(context: Context, name: str) -> tuple[Files, FilePath]:
 
 
 def _durable(context: Context, name: str) -> int | None:
-    """The last durable turn of a running actor; None when it does not run."""
+    """The last durable turn of a running actor; None when it does not run, or is blocked since its start."""
     cell = context.system.find(name)
-    return None if cell is None else cell.status().watermark
+    return cell.journal.durable if isinstance(cell, JournaledCell) else None
 
 
 def _read(
     files: Files, folder: FilePath, after: int, limit: int, durable: int | None
 ) -> tuple[list[bytes], int | None]:
-    """At most `limit` lines and `LINES_BYTES`, and the `after` of the next page when there is one."""
+    """At most `limit` lines and `LINES_BYTES`, and the `after` of the next page when there is one.
+
+    Raises:
+        JournalDamaged: right behind `after`; what can be read before damage is a page of its own.
+    """
     found: list[bytes] = []
     size, seq = 0, after
-    for chunk in JournalReader(files, folder, after).read():
-        for index, line in enumerate(chunk.lines):
-            if durable is not None and chunk.first_seq + index > durable:
-                return found, None
-            if len(found) == limit or (found and size + len(line) > LINES_BYTES):
-                return found, seq
-            found.append(line)
-            size, seq = size + len(line), chunk.first_seq + index
+    try:
+        for chunk in JournalReader(files, folder, after).read():
+            for index, line in enumerate(chunk.lines):
+                if durable is not None and chunk.first_seq + index > durable:
+                    return found, None
+                if len(found) == limit or (found and size + len(line) > LINES_BYTES):
+                    return found, seq
+                found.append(line)
+                size, seq = size + len(line), chunk.first_seq + index
+    except JournalDamaged:
+        if not found:
+            raise
+        return found, seq
     return found, None
 
 
