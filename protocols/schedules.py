@@ -130,8 +130,8 @@ class AddSchedule(Message[ScheduleAccepted]):
     """Make a schedule. `id` is one from `ReserveScheduleId`, or None for the next free one.
 
     Raises (to who asks): `BadSchedule` for a bad expression, an unknown zone, a date that never comes
-    or a time that is past; `Refused` for an `id` that is not reserved; without an `id` `TaskRefused` for
-    tasks that the pool would not take. One that was promised is made, and its firings say what is wrong.
+    or a time that is past; `Refused` for an `id` that is not reserved. Whether the pool would take the tasks,
+    who asks may ask it first (`CheckTask`), as the HTTP API does; else each firing says what is wrong.
     """
 
     spec: ScheduleSpec

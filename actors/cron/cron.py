@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
@@ -13,7 +12,7 @@ from understudy.actors.cron.reckoning import due_at, reckon
 from understudy.actors.ids import number_of
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
-from understudy.protocols.errors import NotFound, Refused, TaskRefused, UnderstudyError
+from understudy.protocols.errors import NotFound, Refused
 from understudy.protocols.schedules import (
     AddSchedule,
     CronTick,
@@ -36,10 +35,8 @@ from understudy.protocols.schedules import (
     ScheduleStatus,
     ScheduleView,
 )
-from understudy.protocols.tasks import CheckTask, CreateTask
+from understudy.protocols.tasks import CreateTask
 from understudy.supervision.persistent import PersistentActor
-
-log = logging.getLogger("understudy.cron")
 
 if TYPE_CHECKING:
     from understudy.actors.cron.reckoning import Reckoning
@@ -57,9 +54,6 @@ Timers run on the monotonic clock, which does not notice that the wall clock was
 machine slept. Linux has a timer that tells (`TFD_TIMER_CANCEL_ON_SET`), which Python has only since 3.13 and
 macOS not at all; a look costs microseconds and writes nothing.
 """
-
-CHECK_TIMEOUT_S = 5.0
-"""So long the pool may take to say whether it would take a schedule's tasks."""
 
 RESERVED_KEPT = 10_000
 """Ids that were proposed and not used yet; the oldest of more are forgotten."""
@@ -120,14 +114,13 @@ class CronActor(PersistentActor[CronState]):
 
     # -- commands
 
-    async def add_schedule(self, message: AddSchedule) -> ScheduleAccepted:
+    def add_schedule(self, message: AddSchedule) -> ScheduleAccepted:
         spec = message.spec
         timezone = spec.timezone or self._timezone
         zone = times.find_zone(timezone)
         if message.id is None:
             schedule_id = f"sched-{self.state.next_schedule}"
             next_at = times.first_due(spec, zone, self.clock.time())
-            await self._check(spec)
         else:
             schedule_id = self._reserved(message.id)
             # It was to come when it was proposed: late now, it is due at once.
@@ -301,21 +294,6 @@ class CronActor(PersistentActor[CronState]):
             self.start_timer("due", CronTick(), delay_s=at - now)
 
     # -- small questions
-
-    async def _check(self, spec: ScheduleSpec) -> None:
-        """Have the pool refuse now what it would refuse at each firing; while it can't tell, it may be made.
-
-        Raises:
-            TaskRefused.
-        """
-        if not spec.makes_tasks:
-            return
-        try:
-            await self.ask(self._workers, CheckTask(spec=spec.task("", 0.0)), timeout_s=CHECK_TIMEOUT_S)
-        except TaskRefused:
-            raise
-        except UnderstudyError as error:
-            log.warning("made a schedule unchecked: %s", error, extra={"action": "schedule_unchecked"})
 
     def _find(self, schedule_id: str) -> Schedule:
         one = self.state.schedules.get(schedule_id)

@@ -231,6 +231,10 @@ async def test_a_schedules_policies_are_taken_and_shown(server: Server) -> None:
     unknown = {"executor": "python", "function": "f", "arguments": {"a": 1}}
     refused = await server.client.post("/api/schedules", json=body | unknown)
     assert problem(refused) == (422, "unknown_function")
+    refused = await server.client.post("/api/schedules", json=body | {"workspace": "../state"})
+    assert problem(refused) == (422, "bad_workspace")
+    spoken = {"title": "stretch", "cron": "0 * * * *", "kind": "reminder"}
+    assert (await server.client.post("/api/schedules", json=spoken)).json()["id"] == "sched-2"
 
 
 @pytest.mark.req("CR-1")

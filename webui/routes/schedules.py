@@ -23,7 +23,7 @@ from understudy.protocols.schedules import (
     ScheduleSpec,
     Waking,
 )
-from understudy.protocols.tasks import MAIN_SESSION
+from understudy.protocols.tasks import MAIN_SESSION, CheckTask
 from understudy.webui.context import PAGE_ROWS, Ctx, Key, Limit, PageCursor, as_json, checked
 from understudy.webui.work import NewWork
 
@@ -84,8 +84,10 @@ async def show_schedule(context: Ctx, schedule_id: ScheduleId, runs: Runs = 3) -
 
 @router.post("/api/schedules", status_code=202)
 async def add_schedule(context: Ctx, body: NewSchedule) -> ScheduleAccepted:
-    """Make a schedule. It is durable when this answers."""
+    """Make a schedule whose tasks the pool would take. It is durable when this answers."""
     spec = checked(ScheduleSpec, body.fields())
+    if spec.makes_tasks:
+        await context.ask("workers", CheckTask(spec=spec.task("", 0.0)))
     return await context.ask("cron", AddSchedule(spec=spec), body.key)
 
 

@@ -13,7 +13,7 @@ from understudy.actors.cron import CronActor
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
 from understudy.protocols.schedules import AddSchedule, ListSchedules, ScheduleSpec, ScheduleView
-from understudy.protocols.tasks import CheckTask, CreateTask, TaskAccepted, TaskSpec
+from understudy.protocols.tasks import CreateTask, TaskAccepted, TaskSpec
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp()
 
@@ -33,9 +33,6 @@ class Seen(BaseModel):
 
 class Recorder(PersistentActor[Seen]):
     """Stands in for the pool and the manager."""
-
-    def check_task(self, message: CheckTask) -> None:
-        """Takes everything."""
 
     def create_task(self, message: CreateTask) -> TaskAccepted:
         self.emit(Created(spec=message.spec))

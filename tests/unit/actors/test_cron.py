@@ -11,9 +11,6 @@ from pydantic import ValidationError
 from tests.unit.actors.cron_kit import NOON, Desk
 from tests.unit.actors.stage import ManualClock, journal_events, until
 from understudy import ActorSystem, NotFound, Refused
-from understudy.actors.cron import CronActor
-from understudy.actors.workers import WorkerPoolActor
-from understudy.protocols.errors import BadWorkspace, UnknownFunction
 from understudy.protocols.schedules import (
     AddSchedule,
     DisableSchedule,
@@ -261,25 +258,3 @@ async def test_the_tasks_of_a_schedule_have_what_it_says_of_them(tmp_path: Path)
             assert {name: getattr(spec, name) for name in work} == work
     with pytest.raises(ValidationError, match="expected the name of a registered callable"):
         ScheduleSpec.model_validate({"title": "x", "cron": "* * * * *", **work, "function": ""})
-
-
-@pytest.mark.req("CR-1", "WK-8")
-async def test_a_schedule_whose_tasks_the_pool_would_refuse_is_refused_when_it_is_made(
-    tmp_path: Path,
-) -> None:
-    """By the pool's own rules; one that was promised is made, and so is any while there is no pool."""
-    bad = ScheduleSpec(title="x", cron="* * * * *", executor="python", function="gone")
-    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
-        cron = await system.spawn(CronActor, name="cron")
-        assert (await cron.ask_async(AddSchedule(spec=bad), timeout_s=5)).id == "sched-1"
-        await system.spawn(WorkerPoolActor, name="workers", notify=None, callables={"known": lambda: None})
-        with pytest.raises(UnknownFunction, match="'gone'"):
-            await cron.ask_async(AddSchedule(spec=bad), timeout_s=5)
-        astray = ScheduleSpec(title="x", cron="* * * * *", command=("true",), workspace="../state")
-        with pytest.raises(BadWorkspace):
-            await cron.ask_async(AddSchedule(spec=astray), timeout_s=5)
-        good = bad.model_copy(update={"function": "known"})
-        assert (await cron.ask_async(AddSchedule(spec=good), timeout_s=5)).id == "sched-2"
-        reserved = (await cron.ask_async(ReserveScheduleId(), timeout_s=5)).id
-        assert (await cron.ask_async(AddSchedule(spec=bad, id=reserved), timeout_s=5)).id == "sched-3"
-    assert not [event for event in journal_events(tmp_path, "workers") if event["type"] == "TaskCreated"]
