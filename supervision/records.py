@@ -1,9 +1,7 @@
 """The codecs of one actor class: its journal lines and its state, decoded and validated by pydantic."""
 
-import gc
 import json
 import typing
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast
 
@@ -14,9 +12,10 @@ from understudy.protocols.base import described
 from understudy.protocols.errors import NewerVersion, RecordNotUnderstood
 from understudy.protocols.upcasting import by_name, upcast
 from understudy.supervision.state_json import state_writer
+from understudy.supervision.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from understudy.protocols import Event
     from understudy.supervision.persistent import PersistentActor
@@ -204,7 +203,7 @@ class Records:
             body = self._upcast_snapshot(body, version)
         try:
             # by name, too: a state is written by its fields' names, also where they have an alias
-            with _uncollected():
+            with uncollected():
                 return self.snapshot.validate_json(body, by_alias=True, by_name=True)
         except ValidationError as error:
             msg = f"the snapshot does not fit {self._owner.__name__}: {error}"
@@ -242,18 +241,6 @@ class Records:
                 msg = f"{expected}, which its `upcast_state` does not take"
                 raise RecordNotUnderstood(msg)
         return json.dumps({**record, "version": version, "state": state}).encode()
-
-
-@contextmanager
-def _uncollected() -> "Generator[None]":
-    """All that is made is kept: the collector would look through it again and again, for most of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _object_of(line: bytes) -> dict[str, Any]:

@@ -111,4 +111,4 @@ def cron(count: int) -> list[bytes]:
 
 def as_filed(model: ReadModel) -> bytes:
     """What the model's file would hold: two models are the same when this is."""
-    return b"".join(dump_of(model).lines())
+    return b"\n".join(dump_of(model).lines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from understudy.actors.projection.model_dump import ModelDump, cursors_of, load
 from understudy.supervision.files import READ, REPLACE
+from understudy.supervision.uncollected import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +56,8 @@ def write_model(files: Files, folder: Path, name: str, dump: ModelDump) -> None:
 def read_model(files: Files, folder: Path, name: str, kept: Kept) -> ReadModel | None:
     """The model in `folder/name`; None when it is missing, damaged, or of another format. Blocks."""
     try:
-        return load(_lines(files, folder / name), kept)
+        with uncollected():
+            return load(_lines(files, folder / name), kept)
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         extra = {"action": "model_rebuilt", "file": name}
         log.warning("%s can't be used, the read model is built anew: %s", name, error, extra=extra)
@@ -100,26 +103,30 @@ def _parts(dump: ModelDump) -> Iterator[bytes]:
         lines.append(line)
         size += len(line)
         if size >= _PART_BYTES:
-            yield b"".join(lines)
+            yield b"\n".join((*lines, b""))
             lines, size = [], 0
-    yield b"".join(lines)
+    yield b"\n".join((*lines, b""))
 
 
 def _lines(files: Files, path: Path) -> Iterator[bytes]:
-    """The file's lines without its last one, which proves the others.
+    """The file's lines, without their ends, and without the last one, which proves the others.
 
     Raises:
         ValueError: at the end, when it does not.
     """
+    return chain.from_iterable(_line_lists(files, path))
+
+
+def _line_lists(files: Files, path: Path) -> Iterator[list[bytes]]:
     fd = files.open(path, READ)
     try:
         crc, rest = 0, b""
         while part := files.read(fd, _PART_BYTES):
-            lines = (rest + part).splitlines(keepends=True)
-            rest = lines.pop()
-            for line in lines:
-                crc = crc32(line, crc)
-                yield line
+            rest += part
+            lines = rest[: rest.rfind(b"\n", 0, max(0, len(rest) - len(_END % 0))) + 1]
+            crc = crc32(lines, crc)
+            rest = rest[len(lines) :]
+            yield lines.splitlines()
         if rest != _END % crc:
             raise ValueError("the checksum is wrong")
     finally:

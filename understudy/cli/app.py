@@ -5,6 +5,7 @@ cyclopts rather than typer: annotations alone make the options, and shared ones 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -76,7 +77,12 @@ def run(arguments: Sequence[str]) -> int:
     given = list(arguments)
     as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
     try:
-        result: object = app(given, exit_on_error=False, print_error=False)
+        try:
+            command, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
+        finally:  # what was imported stays: the collector need not look through it again
+            gc.freeze()
+            gc.enable()
+        result: object = command(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

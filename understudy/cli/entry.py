@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; the process's own when None.
     """
+    gc.disable()  # what is imported stays; `run` switches it on again
     try:
         from understudy.cli.app import run  # noqa: PLC0415 - it needs the extra, and says so kindly below
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from functools import partial
@@ -117,6 +118,7 @@ class _Server:
             url: str = await nursery.start(partial(serve_http, system, self._host, self._port))
             assert system.owned is not None
             system.owned.announce(url)
+            gc.freeze()  # what is here now stays: the collector need not look through it again
             self._tell(url, os.getpid())
 
     def _tell(self, url: str, pid: int) -> None:
