@@ -10,16 +10,18 @@ import trio
 
 from tests.journal_kit import as_filed
 from tests.unit.actors.projection.test_projection import ready, write_often
-from tests.unit.actors.stage import Script
+from tests.unit.actors.stage import Script, Stage
 from understudy.actors.cron import CronActor
 from understudy.actors.projection import ProjectionActor, feed_of, wait_until_shown
 from understudy.actors.projection.feed import Feed
+from understudy.actors.projection.fold import seed
 from understudy.actors.projection.follower import Follower
 from understudy.actors.projection.journal_lines import begins_after, gone_until
+from understudy.actors.projection.model import ReadModel
 from understudy.actors.workers import WorkerPoolActor
 from understudy.cli.offline import look_at
 from understudy.protocols.lifecycle import JournalTrimmed
-from understudy.protocols.read_model import Cursor
+from understudy.protocols.read_model import Cursor, TaskRow
 from understudy.protocols.schedules import AddSchedule, DisableSchedule, EnableSchedule, ScheduleSpec
 from understudy.protocols.tasks import CreateTask, TaskSpec
 from understudy.supervision.home import Home
@@ -28,8 +30,6 @@ from understudy.supervision.system import ActorSystem
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from understudy.actors.projection.model import ReadModel
 
 SMALL = Settings(segment_bytes=4096, snapshot_bytes=1024, keep_bytes=30_000)
 
@@ -50,13 +50,13 @@ async def work(system: ActorSystem, script: Script, trimmed: set[str]) -> None:
             await system.get("cron").ask_async(kind(id="sched-1"), timeout_s=5)
 
 
-async def rebuilt(system: ActorSystem) -> ReadModel:
+async def rebuilt(system: ActorSystem, names: tuple[str, ...] = ("workers", "cron")) -> ReadModel:
     """A model that is followed from nothing."""
     home = system.home
     assert home is not None
     feed = Feed(1)
     follower = Follower(feed, home.files, home.journals, "projection", lambda: 2, state_at=system.state_at)
-    for name in ("workers", "cron"):
+    for name in names:
         follower.journal_is_open(name, system.cell(name).status().watermark or 0)
     await follower.catch_up()
     return feed.model
@@ -116,6 +116,40 @@ async def test_a_trimmed_journal_gives_the_same_model_however_it_was_read(
     looked = look_at(Home(tmp_path / "crashed"))
     assert as_filed(looked.model) == filed
     assert (looked.whole, looked.not_folded) == (True, [])
+
+
+@pytest.mark.rule("P1")
+async def test_a_model_that_begins_with_a_state_lacks_what_the_state_does_not_say(tmp_path: Path) -> None:
+    """Why a task waits, what its earlier attempts ended with, and how many firings were skipped; no more."""
+    async with ActorSystem(tmp_path) as system:
+        stage = await Stage.set(system, limit=1)
+        going, retried = await stage.create(), await stage.create(priority=1, retries=1, retry_delay_s=3600)
+        waiting = await stage.create()
+        firing = {"schedule": "sched-1", "fingerprint": "same"}
+        later = await stage.create(start_at=4e9, **firing)
+        await stage.create(**firing)
+        await stage.script.wait_started(f"{going}/1")
+        stage.script.end(f"{going}/1")
+        await stage.script.wait_started(f"{retried}/1")
+        stage.script.end(f"{retried}/1", 3)
+        await stage.wait_status(waiting, "running")
+        last = await stage.create()
+        lines = await rebuilt(system, ("workers",))
+        seeded = ReadModel()
+        seed(seeded, lines.cursor("workers"), await system.state_at("workers", lines.cursor("workers").seq))
+    assert list(seeded.tasks.names()) == [name for name in lines.tasks.names() if name != going]
+    differing = {
+        row.id: fields_that_differ(row, seeded.tasks.get(row.id)) for row in lines.tasks.active.values()
+    }
+    assert differing == {retried: {"why", "exit_code"}, waiting: set(), later: {"why"}, last: {"why"}}
+    assert [row.count for row in lines.skipped] == [1]
+    assert len(seeded.skipped) == 0
+
+
+def fields_that_differ(row: TaskRow, other: TaskRow | None) -> set[str]:
+    """Names of the fields in which the rows are not the same."""
+    assert other is not None
+    return {name for name, value in row if value != getattr(other, name)}
 
 
 async def settled(system: ActorSystem) -> None:
