@@ -15,6 +15,7 @@ from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model import Kept
 from understudy.actors.projection.model_file import checkpoint_cursors
 from understudy.actors.registry import CAST, EVOLVER, ROLES, Role
+from understudy.actors.workers.admission import BUILT_IN, check_profiles
 from understudy.actors.workers.config import PoolConfig
 from understudy.protocols.errors import Refused
 from understudy.protocols.tasks import FILE_BYTES, Variable
@@ -143,13 +144,15 @@ async def start_cast(
         executors: further executors of tasks, by name; one named as a profile stands for it.
 
     Raises:
+        NotConfigured: a profile names an executor that there is not. Nothing was started.
         Escalated: an actor failed at its start again and again.
         NameTaken: the system has an actor of one of these names.
     """
+    config = config or CastConfig()
+    check_profiles(config.profiles, {*BUILT_IN, *(executors or {})})
     if (home := system.home) is not None:
         for cursor in await system.run_blocking(checkpoint_cursors, home.files, home.state / FOLDER):
             system.prove(cursor.journal, cursor.incarnation, cursor.seq)
-    config = config or CastConfig()
     arguments = config.arguments()
     arguments["manager"]["engines"] = tuple(engines)
     arguments["workers"] |= {"callables": callables, "executors": executors}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from understudy.protocols.errors import NotConfigured, TooLongTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from understudy.actors.workers.config import PoolConfig
     from understudy.actors.workers.executor import Executor
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 
 PROFILES = ("deferred", "standard", "specialist")
 """Names that say what kind of work a task is; the configuration says which executor stands for each."""
+
+BUILT_IN = ("shell", "python")
+"""Executors that every pool has."""
+
+
+def check_profiles(profiles: Mapping[str, str], executors: Iterable[str]) -> None:
+    """Whether each profile stands for an executor that there is.
+
+    Raises:
+        NotConfigured: one does not; names those that there are.
+    """
+    known = sorted(executors)
+    if wrong := {name: executor for name, executor in profiles.items() if executor not in known}:
+        got = ", ".join(f"{name} = {executor!r}" for name, executor in wrong.items())
+        raise NotConfigured(f"profiles: expected the names of executors ({', '.join(known)}), got {got}")
 
 
 @runtime_checkable
@@ -34,9 +49,13 @@ class Admission:
         executors: by name.
         workspaces: where tasks may work.
         config: profiles and time limits.
+
+    Raises:
+        NotConfigured: a profile names an executor that is not among them.
     """
 
     def __init__(self, executors: Mapping[str, Executor], workspaces: Workspaces, config: PoolConfig) -> None:
+        check_profiles(config.profiles, executors)
         self._executors = executors
         self._profiles = config.profiles
         self._workspaces = workspaces

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudy.actors.cast import CastConfig
+from understudy.actors.workers.admission import BUILT_IN, check_profiles
 from understudy.cli.exits import Exit, failure
 from understudy.cli.redaction import redact
+from understudy.protocols.errors import NotConfigured
 from understudy.supervision.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def read_config(home: Path) -> HomeConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise failure(Exit.USAGE, "Bad configuration", f"{path}: expected TOML, got: {error}") from error
     try:
-        return HomeConfig.model_validate(found, context={"environment": os.environ})
+        config = HomeConfig.model_validate(found, context={"environment": os.environ})
+        check_profiles(config.cast.profiles, BUILT_IN)
     except ValidationError as error:
         # From None: its own text shows what was given, secrets too.
         flaws = "; ".join(
@@ -55,6 +58,10 @@ def read_config(home: Path) -> HomeConfig:
         )
         detail = f"{path}: {flaws}. Change it, or remove it for the defaults"
         raise failure(Exit.USAGE, "Bad configuration", detail) from None
+    except NotConfigured as error:
+        detail = f"{path}: cast.{error}. Change it, or remove it for the defaults"
+        raise failure(Exit.USAGE, "Bad configuration", detail) from None
+    return config
 
 
 def _told(kind: str, where: tuple[int | str, ...], what: str, given: object) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import trio
 
-from tests.unit.actors.stage import Stage, journal_events
+from tests.unit.actors.stage import Script, Stage, journal_events
 from understudy import ActorSystem
+from understudy.actors.cast import CastConfig, start_cast
 from understudy.actors.projection import ProjectionActor, feed_of
 from understudy.actors.workers import Callables, PoolConfig, TaskContext, WorkerPoolActor, threads_left
 from understudy.protocols.errors import BadArguments, NotConfigured, UnknownFunction
@@ -142,6 +143,20 @@ async def test_a_profile_stands_for_a_configured_executor_and_refuses_without_on
                 NotConfigured, match=rf'profile \'{name}\', got none: .*\{{"{name}": "shell"\}}'
             ):
                 await stage.create(executor=name)
+
+
+@pytest.mark.req("WK-4")
+async def test_a_profile_of_an_executor_that_there_is_not_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Not task by task; one that the program brings along is there."""
+    wrong = CastConfig(profiles={"standard": "shel"})
+    async with ActorSystem(tmp_path) as system:
+        with pytest.raises(NotConfigured, match=r"\(mine, python, shell\), got standard = 'shel'"):
+            await start_cast(system, wrong, executors={"mine": Script()})
+        assert system.status().actors == ()
+        with pytest.raises(NotConfigured, match=r"\(python, script, shell\)"):
+            await Stage.set(system, config=PoolConfig(profiles={"standard": "shel"}))
+    async with ActorSystem(tmp_path) as system:
+        await start_cast(system, CastConfig(profiles={"standard": "mine"}), executors={"mine": Script()})
 
 
 @pytest.mark.req("WK-4")

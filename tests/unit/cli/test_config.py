@@ -47,6 +47,10 @@ def test_what_the_file_says_counts_and_the_rest_are_the_defaults(tmp_path: Path)
         ("[tasks]\nlimit = 4", "tasks: there is no such setting"),
         ("[cast\nconcurrency = 4", "expected TOML, got: .*line 1"),
         ("cast = 4", "cast: .*got 4"),
+        (
+            '[cast]\nprofiles = {standard = "shel", deferred = "shell"}',
+            r"cast.profiles: expected the names of executors \(python, shell\), got standard = 'shel'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_with_file_and_key(tmp_path: Path, text: str, says: str) -> None:
