@@ -127,6 +127,11 @@ def _needed(value: str, usage: str) -> str:
     return value
 
 
+def is_from_now(when: str) -> bool:
+    """Whether `moment` reckons it from now: a time of day, or a span."""
+    return (_SPAN.fullmatch(when) or _OF_DAY.fullmatch(when)) is not None
+
+
 def moment(when: str, zone: ZoneInfo, now: float) -> datetime:
     """The time that `/at` means: an ISO time, the next HH:MM, or a span from now.
 

@@ -10,7 +10,9 @@ import shutil
 import signal
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
@@ -149,6 +151,25 @@ def test_schedules_are_made_listed_changed_and_removed(tmp_path: Path) -> None:
     assert all(word in listed for word in ("df -h", "30 2 * * *", "Europe/Zurich"))
     assert "sched-2" not in listed
     assert understudy("cron", "remove", "sched-1", home=home).code == 3
+
+
+@pytest.mark.req("CLI-1", "CR-1")
+def test_a_single_time_is_what_the_chat_takes(tmp_path: Path) -> None:
+    """A time of day is the next such one in the configured or the named zone; a span counts from now."""
+    home = tmp_path / "home"
+    (home / "config").mkdir(parents=True)
+    (home / "config/understudy.toml").write_text('[cast]\ntimezone = "Asia/Tokyo"\n')
+    with serving(home):
+        began = time.time()
+        for at in (("18:00",), ("7:30", "--timezone", "America/Lima"), ("+2h",)):
+            made = understudy("cron", "add", "true", "--at", *at, home=home)
+            assert made.code == 0, made.err
+        listed = json.loads(understudy("cron", "list", "--json", home=home).out)["schedules"]
+        span, lima, tokyo = (float(one["at"]) for one in listed)
+    assert datetime.fromtimestamp(tokyo, ZoneInfo("Asia/Tokyo")).time().isoformat() == "18:00:00"
+    assert datetime.fromtimestamp(lima, ZoneInfo("America/Lima")).time().isoformat() == "07:30:00"
+    assert all(began < at <= time.time() + 86_400 for at in (tokyo, lima))
+    assert began + 7200 <= span <= time.time() + 7200
 
 
 @pytest.mark.req("CR-4")

@@ -62,7 +62,8 @@ def test_a_command_line_that_does_not_fit_exits_with_2(
         ),
         (["cron", "add", "--cron", "* * * * *"], ["expected a COMMAND"]),
         (["cron", "add", "--cron", "* * * * *", "df", "-h"], ["-h", "put -- before"]),
-        (["cron", "add", "--at", "18:00", "date"], ["--at", "such as 2026-12-24T18:00, got '18:00'"]),
+        (["cron", "add", "--at", "soon", "date"], ["--at", "2026-12-24T18:00, 18:00 or +5m, got 'soon'"]),
+        (["cron", "add", "--at", "24:30", "date"], ["--at", "18:00 or +5m, got '24:30'"]),
         (["cron", "add", "--at", "2999-01-01", "--jitter", "-3", "date"], ["--jitter: ", "equal to 0"]),
     ],
 )
