@@ -17,9 +17,21 @@ from understudy.protocols.errors import BadSchedule
 DAY_S = 86_400
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 _FITS = ("0 to 59", "0 to 23", "1 to 31, or L", "1 to 12, or jan to dec", "0 to 7, or sun to sat")
+_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_NUMBERS = {
+    name: number
+    for names, first in (
+        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
+        ("sun mon tue wed thu fri sat", 0),
+    )
+    for number, name in enumerate(names.split(), first)
+}
+_RANGE = re.compile(r"(\d+|[a-z]{3})-(\d+|[a-z]{3})(/\d+)?")
+_STEP = re.compile(r".*/(\d+)")
 _RANDOM = re.compile(r"(?i)(^|[,/])[rh](\(|$|[,/])")
 _DAYS = 2
 """The first of the three fields that name days."""
+_WEEKDAY = 4
 _NAMED = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -101,6 +113,49 @@ def parse(text: str) -> Expression:
     )
     expression.after(0)
     return expression
+
+
+def check(text: str) -> None:
+    """Refuse what croniter reads, and what hardly anybody means who writes it, in a new schedule.
+
+    croniter takes `5-1` for a range that goes on at the other end, `5-5` for everything, and `*/999999` for
+    its first value. `parse` reads them still: schedules that were made with them go on.
+
+    Raises:
+        BadSchedule: as `parse`, and for ranges that do not go up and steps beyond the field.
+    """
+    parse(text)
+    fields = _NAMED.get(text.strip().lower(), text).split()
+    try:
+        for place, field in enumerate(fields):
+            for part in field.lower().split(","):
+                _check_step(place, part)
+                _check_range(place, part)
+    except _BadFieldError as error:
+        raise BadSchedule(f"expected a cron expression {error}, in {text!r}") from None
+
+
+def _check_step(place: int, part: str) -> None:
+    low, high = _BOUNDS[place]
+    size = high - low + 1
+    if (step := _STEP.fullmatch(part)) is not None and int(step[1]) > size:
+        raise _BadFieldError(f"whose {FIELDS[place]} has steps of at most {size}, got {part!r}")
+
+
+def _check_range(place: int, part: str) -> None:
+    if (ends := _RANGE.fullmatch(part)) is None:
+        return
+    low, high = _BOUNDS[place]
+    first, last = (_NUMBERS[end] if end in _NUMBERS else int(end) for end in ends.group(1, 2))
+    if first < last or (place == _WEEKDAY and last == low < first <= high):  # Sunday ends a week too
+        return
+    instead = ",".join([_span(first, high), _span(low, last)]) if first > last else str(first)
+    what = f"whose {FIELDS[place]} has ranges that go up, got {part!r}"
+    raise _BadFieldError(what if ends[3] else f"{what} (write {instead})")
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 class _BadFieldError(Exception):

@@ -48,6 +48,7 @@ def first_due(spec: ScheduleSpec, zone: ZoneInfo, now: float) -> float:
         BadSchedule: a bad expression, a date that never comes, a time that is past or beyond all calendars.
     """
     if spec.cron is not None:
+        expressions.check(spec.cron)
         return next_due(spec.cron, zone, now)
     due = single_time(spec, zone)
     if due <= now:

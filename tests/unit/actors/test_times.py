@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from understudy.actors.cron import times
-from understudy.protocols.errors import Refused
+from understudy.protocols.errors import BadSchedule, Refused
 from understudy.protocols.schedules import ScheduleSpec
 
 ZURICH = times.find_zone("Europe/Zurich")
@@ -59,6 +60,49 @@ def test_a_bad_expression_is_refused_with_its_text(expression: str) -> None:
     with pytest.raises(Refused, match="expected a cron expression") as caught:
         times.first_due(ScheduleSpec(title="x", cron=expression, command=("true",)), ZURICH, at("2026-11-20"))
     assert repr(expression) in str(caught.value)
+
+
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("*/999999 * * * *", "whose minute has steps of at most 60, got '*/999999', in"),
+        ("0 0 1-10/32 * *", "whose day of the month has steps of at most 31, got '1-10/32', in"),
+        ("5-1 * * * *", "whose minute has ranges that go up, got '5-1' (write 5-59,0-1), in"),
+        ("5-5 * * * *", "whose minute has ranges that go up, got '5-5' (write 5), in"),
+        ("0 1,22-0 * * *", "whose hour has ranges that go up, got '22-0' (write 22-23,0), in"),
+        ("0 0 * NOV-feb *", "whose month has ranges that go up, got 'nov-feb' (write 11-12,1-2), in"),
+        ("0 0 * * sat-mon", "whose day of the week has ranges that go up, got 'sat-mon' (write 6,0-1), in"),
+        ("0 0 * * 5-1/2", "whose day of the week has ranges that go up, got '5-1/2', in"),
+        ("0 0 * * 0-0", "whose day of the week has ranges that go up, got '0-0' (write 0), in"),
+    ],
+)
+def test_what_croniter_reads_otherwise_than_it_looks_is_refused(expression: str, told: str) -> None:
+    """With what to write instead; a schedule that was made with it can still be reckoned with."""
+    spec = ScheduleSpec(title="x", cron=expression, command=("true",))
+    with pytest.raises(BadSchedule, match=re.escape(f"expected a cron expression {told} {expression!r}")):
+        times.first_due(spec, ZURICH, at("2026-11-20"))
+    assert times.next_due(expression, ZURICH, at("2026-11-20")) > at("2026-11-20")
+
+
+@pytest.mark.req("CR-1")
+@pytest.mark.parametrize(
+    ("expression", "same"),
+    [
+        ("*/60 */24 */31 */12 */7", "0 0 1 1 0"),
+        ("0 0 * * fri-sun", "0 0 * * 0,5,6"),
+        ("0 0 * * Sat-0", "0 0 * * 0,6"),
+        ("0 0 * * 6-7", "0 0 * * 0,6"),
+        ("0 0 L * *", "0 0 l * *"),
+        ("0 0 * * 1#2", "0 0 * * mon#2"),
+        ("50-59/5 * * jan-mar *", "50,55 * * 1-3 *"),
+    ],
+)
+def test_ranges_up_to_sunday_and_steps_as_long_as_the_field_are_taken(expression: str, same: str) -> None:
+    """They mean what they say."""
+    first, other = (ScheduleSpec(title="x", cron=cron, command=("true",)) for cron in (expression, same))
+    now = at("2026-11-20T12:00:00")
+    assert times.first_due(first, ZURICH, now) == times.first_due(other, ZURICH, now)
 
 
 @pytest.mark.req("CR-1")
