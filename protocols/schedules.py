@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from understudy.protocols.base import Event, Frozen, Message
 from understudy.protocols.tasks import MAIN_SESSION, TaskSpec, Work
@@ -62,14 +62,13 @@ class ScheduleSpec(Work):
     session: str = MAIN_SESSION
     origin: str | None = None
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> ScheduleSpec:
+    def model_post_init(self, _context: object) -> None:
+        """Refuse what does not go together, as a `TaskSpec` does."""
         if (self.cron is None) == (self.at is None):
             msg = "expected exactly one of cron and at"
             raise ValueError(msg)
         if self.makes_tasks:
             self.check_program()
-        return self
 
     @property
     def makes_tasks(self) -> bool:

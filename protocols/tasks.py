@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from understudy.protocols.base import Event, Frozen, Message
 
@@ -130,13 +130,12 @@ class TaskSpec(Work):
     schedule: str | None = None
     nominal_at: float | None = None
 
-    @model_validator(mode="after")
-    def _has_a_program(self) -> TaskSpec:
+    def model_post_init(self, _context: object) -> None:
+        """Refuse what does not go together: once, where a validator would look again in each message."""
         self.check_program()
         if self.debounce_s and self.replace_key is None:
             msg = "expected a replace_key with debounce_s, got none: it names what is done once"
             raise ValueError(msg)
-        return self
 
 
 class Output(Frozen):

@@ -40,6 +40,7 @@ from understudy.supervision.persistent import PersistentActor
 
 if TYPE_CHECKING:
     from understudy.actors.cron.reckoning import Reckoning
+    from understudy.protocols.tasks import TaskSpec
 
 FIRINGS_A_TURN = 100
 """A turn is one journal line; more than this many firings are spread over several."""
@@ -102,6 +103,7 @@ class CronActor(PersistentActor[CronState]):
         self._manager = manager
         self._due: list[tuple[float, float, str]] = []
         self._armed_at: float | None = None
+        self._tasks: dict[str, TaskSpec] = {}
 
     def on_start(self) -> None:
         self._due = [
@@ -164,6 +166,7 @@ class CronActor(PersistentActor[CronState]):
     def remove_schedule(self, message: RemoveSchedule) -> ScheduleAccepted:
         one = self._find(message.id)
         self.emit(ScheduleRemoved(id=one.id))
+        self._tasks.pop(one.id, None)
         return ScheduleAccepted(id=one.id)
 
     def list_schedules(self, message: ListSchedules) -> ScheduleList:
@@ -258,7 +261,8 @@ class CronActor(PersistentActor[CronState]):
         """The task first, then who is told (CR-2)."""
         spec = one.spec
         if spec.makes_tasks:
-            self.send(self._workers, CreateTask(spec=spec.task(one.id, nominal_at)))
+            task = self._task(one, nominal_at).model_copy(update={"nominal_at": nominal_at})
+            self.send(self._workers, CreateTask(spec=task))
         if spec.kind == "reminder" or spec.wake == "always":
             due = DueSchedule(
                 id=f"{one.id}@{nominal_at:.0f}",
@@ -271,8 +275,20 @@ class CronActor(PersistentActor[CronState]):
             self.send(self._manager, WakeCronDue(due=due))
 
     def _wait_for(self, one: Schedule) -> None:
-        if one.next_at is not None:
-            heapq.heappush(self._due, (_due_at(one, one.next_at), one.next_at, one.id))
+        """Put its next time among those to come, and have its task ready: many may be due at once."""
+        if one.next_at is None:
+            self._tasks.pop(one.id, None)
+            return
+        heapq.heappush(self._due, (_due_at(one, one.next_at), one.next_at, one.id))
+        if one.spec.makes_tasks:
+            self._task(one, one.next_at)
+
+    def _task(self, one: Schedule, nominal_at: float) -> TaskSpec:
+        """The task of one of its firings: those of the others differ in their nominal time only."""
+        task = self._tasks.get(one.id)
+        if task is None:
+            task = self._tasks[one.id] = one.spec.task(one.id, nominal_at)
+        return task
 
     def _earliest(self) -> Schedule | None:
         while self._due:
