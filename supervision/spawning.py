@@ -216,8 +216,9 @@ def check_startable(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -
     if any(place.exists() for place in candidates):
         msg = f"expected a file that may be executed, got {command[0]!r}: is its x bit set?"
         raise CommandNotExecutable(msg, command=tuple(command))
-    where = f"in {cwd}" if "/" in command[0] else f"in PATH ({os.pathsep.join(map(str, places))})"
-    msg = f"expected a command, got {command[0]!r}, which is not {where}"
+    where = f"in {cwd}" if "/" in command[0] else "on PATH: install it, or write where it is"
+    what = "does not exist" if command[0].startswith("/") else f"is not {where}"
+    msg = f"expected a command, got {command[0]!r}, which {what}"
     raise CommandNotFound(msg, command=tuple(command))
 
 

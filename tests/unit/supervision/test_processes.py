@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shlex
 import shutil
@@ -315,11 +316,19 @@ async def test_exits_are_noticed_by_a_thread_where_there_is_no_pidfd(
     assert not psutil.pid_exists(child.pid)
 
 
-@pytest.mark.parametrize("command", ["no-such-command-here", "./no/such/file", "/no/such/file"])
-async def test_a_command_that_does_not_exist_is_named(processes: Processes, command: str) -> None:
-    """The error says which command was not found, and carries it."""
-    with pytest.raises(CommandNotFound, match=command) as caught:
-        await start(processes, command, "argument")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("no-such-command", "'no-such-command', which is not on PATH: install it, or write where it is"),
+        ("./no/such/file", "'./no/such/file', which is not in /"),
+        ("/no/such/file", "'/no/such/file', which does not exist"),
+    ],
+)
+async def test_a_command_that_does_not_exist_is_named(processes: Processes, command: str, told: str) -> None:
+    """The error says which command was not found, and carries it; PATH is long, and no help in a list."""
+    with pytest.raises(CommandNotFound, match=f"^expected a command, got {re.escape(told)}") as caught:
+        await start(processes, command, "argument", env={"PATH": "/long/path:/longer/path"})
+    assert "/longer" not in str(caught.value)
     assert caught.value.command == (command, "argument")
 
 
