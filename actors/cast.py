@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from understudy.actors.cron.times import find_zone, machine_zone
 from understudy.actors.evolver import EvolverPolicy
 from understudy.actors.manager import RunPolicy
-from understudy.actors.notifier import SinkConfig
+from understudy.actors.notifier import SinkConfig, check_files
 from understudy.actors.projection.keeper import FOLDER
 from understudy.actors.projection.model import Kept
 from understudy.actors.projection.model_file import checkpoint_cursors
@@ -145,12 +145,14 @@ async def start_cast(
 
     Raises:
         NotConfigured: a profile names an executor that there is not. Nothing was started.
+        ValueError: a sink's file is in a folder of the home that is not for it. Nothing was started.
         Escalated: an actor failed at its start again and again.
         NameTaken: the system has an actor of one of these names.
     """
     config = config or CastConfig()
     check_profiles(config.profiles, {*BUILT_IN, *(executors or {})})
     if (home := system.home) is not None:
+        check_files(home, config.sinks)
         for cursor in await system.run_blocking(checkpoint_cursors, home.files, home.state / FOLDER):
             system.prove(cursor.journal, cursor.incarnation, cursor.seq)
     arguments = config.arguments()

@@ -1,7 +1,13 @@
 """The notifier, and its sinks."""
 
 from understudy.actors.notifier.notifier import NotifierActor
-from understudy.actors.notifier.sinks import CallbackConfig, FileConfig, SinkConfig, WebhookConfig
+from understudy.actors.notifier.sinks import (
+    CallbackConfig,
+    FileConfig,
+    SinkConfig,
+    WebhookConfig,
+    check_files,
+)
 from understudy.actors.notifier.state import NotifierState
 
 __all__ = [
@@ -11,4 +17,5 @@ __all__ = [
     "NotifierState",
     "SinkConfig",
     "WebhookConfig",
+    "check_files",
 ]

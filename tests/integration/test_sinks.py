@@ -21,6 +21,7 @@ from tests.unit.actors.stage import until
 from tests.unit.actors.test_notifier import Session, done
 from tests.webhook_kit import CUT, HANG, HUGE, SIGNING, Receiver, answer, receiving
 from understudy import ActorSystem
+from understudy.actors.cast import CastConfig, start_cast
 from understudy.actors.notifier import CallbackConfig, FileConfig, NotifierActor, SinkConfig, WebhookConfig
 from understudy.actors.notifier.sinks.webhook import seconds_of
 from understudy.protocols.notifications import Delivery, DeliveryList, ListDeliveries
@@ -255,8 +256,10 @@ def test_a_configuration_that_does_not_fit_is_refused_without_showing_secrets(
     assert "T0KEN" not in str(refused.value)
 
 
-@pytest.mark.parametrize("path", ["", ".", "..", "../x", "a/../../x", "state/x", "/"])
-def test_a_file_outside_of_the_home_or_in_its_state_is_refused(path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["", ".", "..", "../x", "a/../../x", "state/x", "config/x", "history/x", "/"]
+)
+def test_a_file_outside_of_the_home_or_among_the_runtimes_is_refused(path: str) -> None:
     """An absolute path is a deliberate one."""
     with pytest.raises(ValidationError, match="expected a file"):
         FileConfig(name="file", path=Path(path))
@@ -267,10 +270,13 @@ async def test_an_absolute_path_into_the_state_is_refused(tmp_path: Path) -> Non
     (tmp_path / "state").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "state")
     async with ActorSystem(tmp_path) as system:
-        for folder in ("state/journals", "link"):
+        for folder in ("state/journals", "config", "history/2026", "link"):
             sink = FileConfig(name="file", path=tmp_path / folder / "x")
             with pytest.raises(ValueError, match="which is the runtime's"):
                 await system.spawn(NotifierActor, name="notifier", sinks=[sink])
+            with pytest.raises(ValueError, match="which is the runtime's"):
+                await start_cast(system, CastConfig(sinks=(sink,)))
+        assert system.status().actors == ()
 
 
 async def test_a_line_is_synced_before_the_delivery_is_recorded(tmp_path: Path) -> None:

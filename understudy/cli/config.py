@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudy.actors.cast import CastConfig
+from understudy.actors.notifier import check_files
 from understudy.actors.workers.admission import BUILT_IN, check_profiles
 from understudy.cli.exits import Exit, failure
 from understudy.cli.redaction import redact
 from understudy.protocols.errors import NotConfigured
+from understudy.supervision.home import Home
 from understudy.supervision.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def read_config(home: Path) -> HomeConfig:
     """
     path = home / CONFIG_FILE
     try:
+        _check_regular(path)
         found = tomllib.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):  # a home that is a file is told where it is opened
         found = {}
@@ -51,6 +54,7 @@ def read_config(home: Path) -> HomeConfig:
     try:
         config = HomeConfig.model_validate(found, context={"environment": os.environ})
         check_profiles(config.cast.profiles, BUILT_IN)
+        check_files(Home(home), config.cast.sinks)
     except ValidationError as error:
         # From None: its own text shows what was given, secrets too.
         flaws = "; ".join(
@@ -58,10 +62,21 @@ def read_config(home: Path) -> HomeConfig:
         )
         detail = f"{path}: {flaws}. Change it, or remove it for the defaults"
         raise failure(Exit.USAGE, "Bad configuration", detail) from None
-    except NotConfigured as error:
+    except (NotConfigured, ValueError) as error:
         detail = f"{path}: cast.{error}. Change it, or remove it for the defaults"
         raise failure(Exit.USAGE, "Bad configuration", detail) from None
     return config
+
+
+def _check_regular(path: Path) -> None:
+    """A FIFO that nobody writes to would keep the server waiting, and a device might never end."""
+    if not path.exists() or path.is_file():
+        return
+    kind = "a folder" if path.is_dir() else "a FIFO" if path.is_fifo() else "a device or a socket"
+    detail = (
+        f"{path}: expected a file of TOML, got {kind}. Put a file in its place, or remove it for the defaults"
+    )
+    raise failure(Exit.USAGE, "Bad configuration", detail)
 
 
 def _told(kind: str, where: tuple[int | str, ...], what: str, given: object) -> str:

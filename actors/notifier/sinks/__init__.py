@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from understudy.actors.notifier.sinks.callback import Callback
 from understudy.actors.notifier.sinks.config import CallbackConfig, FileConfig, SinkConfig, WebhookConfig
-from understudy.actors.notifier.sinks.file import File, path_in
+from understudy.actors.notifier.sinks.file import File, check_files, path_in
 from understudy.actors.notifier.sinks.session import Sessions
 from understudy.actors.notifier.sinks.sink import NotDelivered, Sink
 
@@ -21,6 +21,7 @@ __all__ = [
     "Sink",
     "SinkConfig",
     "WebhookConfig",
+    "check_files",
     "make_sink",
 ]
 

@@ -13,6 +13,8 @@ from understudy.protocols.webhooks import key_of
 from understudy.supervision.backoff import Backoff
 
 JITTER = 0.2
+RESERVED = ("config", "history", "state")
+"""Folders of the home in which nobody but the runtime, or a person, writes."""
 
 
 class _Sink(BaseModel):
@@ -117,7 +119,7 @@ class FileConfig(_Sink):
     """A file of JSON lines, each appended and synced.
 
     Attributes:
-        path: relative to the home, or absolute; not in the home's `state`, which is the runtime's.
+        path: relative to the home, or absolute; not in the home's `config`, `history` or `state`.
         concurrency: one line at a time.
     """
 
@@ -128,8 +130,10 @@ class FileConfig(_Sink):
     @field_validator("path")
     @classmethod
     def _is_a_file(cls, path: Path) -> Path:
-        if not path.name or ".." in path.parts or (not path.is_absolute() and path.parts[0] == "state"):
-            raise ValueError("expected a file in the home but not in its state, or an absolute path")
+        if not path.name or ".." in path.parts or path.parts[0] in RESERVED:
+            raise ValueError(
+                f"expected a file in the home but not in its {', '.join(RESERVED)}, or an absolute path"
+            )
         return path
 
 

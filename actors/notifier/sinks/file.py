@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from understudy.actors.notifier.sinks.config import RESERVED, FileConfig
 from understudy.supervision.files import APPEND
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from understudy.actors.notifier.sinks.config import FileConfig
+    from understudy.actors.notifier.sinks.config import SinkConfig
     from understudy.protocols.notifications import Delivery
     from understudy.supervision.blocking import RunBlocking
     from understudy.supervision.files import Files
@@ -21,14 +23,23 @@ def path_in(home: Home, config: FileConfig) -> Path:
     """The absolute path of a sink's file.
 
     Raises:
-        ValueError: it is in the home's `state`.
+        ValueError: it is in a folder of the home that is not for it, also through a link.
     """
     path = home.path / config.path
-    if path.resolve().is_relative_to(home.state.resolve()):
-        raise ValueError(
-            f"expected a file outside of {home.state}, which is the runtime's, got {config.path}"
-        )
+    for name in RESERVED:
+        if path.resolve().is_relative_to((home.path / name).resolve()):
+            raise ValueError(
+                f"sinks: expected a file of {config.name} outside of {home.path / name}, "
+                f"which is the runtime's, got {config.path}: choose another folder"
+            )
     return path
+
+
+def check_files(home: Home, sinks: Iterable[SinkConfig]) -> None:
+    """Whether each file among the sinks may be where it is to be. Raises: as `path_in`."""
+    for sink in sinks:
+        if isinstance(sink, FileConfig):
+            path_in(home, sink)
 
 
 class File:

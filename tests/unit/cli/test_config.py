@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.integration.serving import UNDERSTUDY, clean_environment
 from understudy.actors.notifier import FileConfig, WebhookConfig
 from understudy.cli.config import CONFIG_FILE, HomeConfig, read_config
 from understudy.cli.exits import CommandFailed, Exit
@@ -71,6 +75,50 @@ def test_bytes_that_are_no_text_are_told_too(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a FIFO"), (os.mkdir, "a folder")])
+def test_what_is_no_file_is_refused_and_not_read(
+    tmp_path: Path, make: Callable[[Path], None], kind: str
+) -> None:
+    """A FIFO has no end before somebody has written to it: the server would wait for good."""
+    (tmp_path / CONFIG_FILE).parent.mkdir()
+    make(tmp_path / CONFIG_FILE)
+    with subprocess.Popen(
+        [*UNDERSTUDY, "serve", "--home", tmp_path], stderr=subprocess.PIPE, text=True, env=clean_environment()
+    ) as serve:
+        try:
+            _, told = serve.communicate(timeout=10)
+        finally:
+            serve.kill()
+    assert serve.returncode == Exit.USAGE
+    assert f"expected a file of TOML, got {kind}. Put a file in its place" in told.replace("\n", " ")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.req("CLI-1")
+def test_a_device_is_refused_and_not_read(tmp_path: Path) -> None:
+    """Through a link as well; one to a file is fine."""
+    write(tmp_path, "")
+    (tmp_path / CONFIG_FILE).rename(tmp_path / "elsewhere")
+    (tmp_path / CONFIG_FILE).symlink_to("/dev/zero")
+    with pytest.raises(CommandFailed, match="got a device or a socket"):
+        read_config(tmp_path)
+    (tmp_path / CONFIG_FILE).unlink()
+    (tmp_path / CONFIG_FILE).symlink_to(tmp_path / "elsewhere")
+    assert read_config(tmp_path) == HomeConfig()
+
+
+@pytest.mark.req("NT-2")
+@pytest.mark.parametrize("folder", ["state/journals", "config", "history"])
+def test_a_sink_may_not_write_where_the_runtime_does(tmp_path: Path, folder: str) -> None:
+    """By an absolute path neither; told with the sink's name."""
+    text = f'[[cast.sinks]]\nkind = "file"\nname = "ends"\npath = "{tmp_path}/{folder}/x"\n'
+    write(tmp_path, text)
+    with pytest.raises(CommandFailed, match=r"cast\.sinks: expected a file of ends outside of") as caught:
+        read_config(tmp_path)
+    assert caught.value.problem.exit == Exit.USAGE
+
+
 SINKS = """
 [[cast.sinks]]
 kind = "webhook"
@@ -113,7 +161,7 @@ def test_sinks_are_read_with_secrets_from_the_environment(
         (SINKS.replace("[[cast.sinks]]", "[[cast.sink]]"), "cast.sink: there is no such setting"),
         (
             SINKS.replace("out/ends", "state/ends").replace("_env", ""),
-            "cast.sinks.1.file.path: .*in its state",
+            "cast.sinks.1.file.path: .*in its config, history, state, or",
         ),
         ("[cast]\npassword = 'T0KEN'", "cast.password: there is no such setting"),
     ],
