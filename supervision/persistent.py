@@ -115,10 +115,19 @@ class PersistentActor(Actor, Generic[S]):
         Raises:
             TurnOver: outside of the live turn.
         """
-        cell = typing.cast("PersistentCell", self._cell)
-        if not cell.live or self is not cell.actor or get_ident() != cell.scheduler.ident:
-            raise cell.turn_over("compact")
-        cell.compacting = True
+        self._live_cell("compact").compacting = True
+
+    def then_run(self, call: Callable[[], object]) -> None:
+        """Have `call` run on the loop when this turn is durable, and never when it is discarded (rule T4).
+
+        At most once: a crash in between takes it away, so what has to happen is to be seen in the state,
+        for `on_start` to see to it. It must be short, and not raise: an error in it fails the actor.
+        Source: `thenRun` of Pekko's persistent behaviors.
+
+        Raises:
+            TurnOver: outside of the live turn.
+        """
+        self._live_cell("then_run").effect(call)
 
     def emit(self, event: Event) -> None:
         """Record a fact of this turn and apply it now; it is durable when the turn's reply leaves.
@@ -160,3 +169,9 @@ class PersistentActor(Actor, Generic[S]):
             OutboxFull: the receiver is too far behind (rule D2).
         """
         typing.cast("PersistentCell", self._cell).send(self, to, message)
+
+    def _live_cell(self, what: str) -> PersistentCell:
+        cell = typing.cast("PersistentCell", self._cell)
+        if not cell.live or self is not cell.actor or get_ident() != cell.scheduler.ident:
+            raise cell.turn_over(what)
+        return cell

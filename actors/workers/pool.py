@@ -411,7 +411,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
                     files=self._files,
                 ),
             )
-            self._cell.effect(partial(self._runners.begin, attempt, executor))
+            self.then_run(partial(self._runners.begin, attempt, executor))
             if task.spec.timeout_s is not None:
                 overdue = AttemptOverdue(task=task_id, attempt=task.attempts)
                 self.start_timer(f"overdue/{task_id}", overdue, delay_s=task.spec.timeout_s)
@@ -423,7 +423,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             return "canceled"
         if task.cancel is None:
             self.emit(TaskCancelRequested(id=task.id, attempt=task.attempts, source=source, reason=reason))
-            self._cell.effect(self._running[task.id].cancel)
+            self.then_run(self._running[task.id].cancel)
             self._watch_end(task)
         return "running"
 

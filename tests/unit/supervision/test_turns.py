@@ -303,7 +303,7 @@ class GatedFiles(Files):
 @pytest.mark.req("JR-2")
 @pytest.mark.rule("T4")
 async def test_nothing_leaves_before_the_disk_has_it(tmp_path: Path) -> None:
-    """Replies, refusals that saw newer state, reads, sends, tasks and timers wait for the watermark."""
+    """Replies, refusals of newer state, reads, sends, calls, tasks and timers wait for the watermark."""
     files, heard, left = GatedFiles(), list[int](), list[str]()
 
     class Go(Message[None]):
@@ -318,6 +318,7 @@ async def test_nothing_leaves_before_the_disk_has_it(tmp_path: Path) -> None:
             self.send("ear", Deposit(cents=7))
             self.start_task(self.work)
             self.start_timer("t", Rung(), delay_s=0)
+            self.then_run(lambda: left.append("call"))
 
         def rung(self, _message: Rung) -> None:
             left.append("timer")
@@ -350,15 +351,15 @@ async def test_nothing_leaves_before_the_disk_has_it(tmp_path: Path) -> None:
             files.gate.set()
         await until_reads(system, "a", 1)
         with trio.fail_after(5):
-            while len(left) < 6:
+            while len(left) < 7:
                 await trio.sleep(0.001)
-    assert sorted(left) == ["Deposit", "Deposit", "FailEarly", "Read", "task", "timer"]
+    assert sorted(left) == ["Deposit", "Deposit", "FailEarly", "Read", "call", "task", "timer"]
     assert heard == [7]
 
 
 @pytest.mark.rule("T4")
 async def test_a_timer_comes_back_when_the_turn_that_replaced_it_is_refused(tmp_path: Path) -> None:
-    """Timers and tasks of a discarded turn never were."""
+    """Timers, tasks and calls of a discarded turn never were."""
     rung: list[str] = []
 
     class Arm(Message[None]):
@@ -373,6 +374,7 @@ async def test_a_timer_comes_back_when_the_turn_that_replaced_it_is_refused(tmp_
             self.start_timer("t", Rung(text=message.text), delay_s=0.02)
             if message.fail:
                 self.start_task(self.work)
+                self.then_run(lambda: rung.append("call"))
                 msg = "no"
                 raise Refused(msg)
 
@@ -850,6 +852,8 @@ async def test_an_actor_may_ask_for_a_snapshot_in_a_turn(tmp_path: Path) -> None
         await clerk.ask_async(Stamp())
         with pytest.raises(TurnOver):
             system.cell("clerk").actor.compact()
+        with pytest.raises(TurnOver):
+            system.cell("clerk").actor.then_run(list)
     assert [path.name for path in (tmp_path / "state/journals/clerk").glob("snapshot-*")] == [
         "snapshot-0000000000000001.json"
     ]
