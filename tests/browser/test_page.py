@@ -135,7 +135,7 @@ def test_it_works_at_360_pixels(open_page: Callable[..., Page], server: Server, 
     page = open_page(server.url, 360, 640, color_scheme=scheme)
     say(page, "/run echo " + "x" * 300)
     expect(page.locator(".message[data-role=assistant]")).to_contain_text("xxx")
-    for view in ("Tasks", "Stage", "Conversation"):
+    for view in ("Tasks", "Stage", "Look back", "Conversation"):
         page.get_by_role("navigation").get_by_role("button", name=view).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
     expect(page.locator("#log")).to_be_visible()

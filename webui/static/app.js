@@ -3,6 +3,7 @@
 import { by, make, patch, refreshTimes, relative, span, time } from "./dom.js";
 import { grouped, isOpened, toggleGroup } from "./firings.js";
 import { output } from "./output.js";
+import * as past from "./past.js";
 import { post, Stream } from "./stream.js";
 
 const stream = new Stream("/api/events");
@@ -36,12 +37,13 @@ function actorItem(actor, depth) {
   const counts = [];
   if (actor.mailbox) counts.push(`${actor.mailbox} waiting`);
   if (actor.restarts) counts.push(`${actor.restarts}×`);
-  if (actor.sequence !== null) counts.push(`#${actor.sequence}`);
+  const turns = actor.sequence === null ? null : make("button", { class: "link", title: "look back", "data-focus": "turns",
+    "aria-label": `look back at ${actor.name}, turn ${actor.sequence}`, onclick: () => lookBack(actor.name) }, `#${actor.sequence}`);
   const title = [actor.actor_class, actor.phase, `${actor.restarts} restarts`, actor.last_failure && `last failure: ${actor.last_failure}`];
   const item = make("li", { title: title.filter(Boolean).join(" · ") },
     make("div", { class: "line" }, dot(actor.phase), make("span", { class: "name" }, actor.name),
       make("span", { class: "kind" }, actor.phase === "running" ? "" : actor.phase),
-      make("span", { class: "number" }, counts.join("  "))),
+      make("span", { class: "number" }, counts.join("  "), turns ? " " : null, turns)),
     actor.mailbox ? make("div", { class: "mail" }) : null,
     trouble ? make("p", { class: "why" }, trouble) : null);
   item.style.setProperty("--depth", depth);
@@ -277,6 +279,7 @@ function renderAll() {
   renderStage();
   renderTasks();
   renderTalk();
+  past.follow(stream.tables.actors);
 }
 
 let scheduled = false;
@@ -289,6 +292,15 @@ function schedule() {
 function view(name) {
   document.querySelector("main").dataset.view = name;
   for (const tab of document.querySelectorAll(".tabs button")) tab.setAttribute("aria-pressed", String(tab.dataset.view === name));
+  by("look-back").setAttribute("aria-pressed", String(name === "past"));
+}
+
+const looksBack = () => document.querySelector("main").dataset.view === "past";
+
+function lookBack(actor) {
+  view("past");
+  if (actor) by("past-slider").focus();
+  past.open(actor, () => stream.now());
 }
 
 function tick() {
@@ -312,14 +324,17 @@ by("filter").addEventListener("click", (event) => {
 });
 document.querySelector(".tabs").addEventListener("click", (event) => {
   const tab = event.target.closest("[data-view]");
-  if (tab) { view(tab.dataset.view); toEnd(); }
+  if (tab?.dataset.view === "past") lookBack();
+  else if (tab) { view(tab.dataset.view); toEnd(); }
 });
+by("look-back").addEventListener("click", () => { if (looksBack()) view("talk"); else lookBack(); });
+past.listen();
 document.addEventListener("keydown", (event) => {
-  const writing = event.target.closest("input, textarea");
+  const writing = event.target.closest("input:not([type=range]), textarea, select");
   if (event.key === "Escape") document.activeElement.blur();
   if (writing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/") { event.preventDefault(); view("talk"); by("input").focus(); }
-  if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
+  if (event.key === "j" || event.key === "k") (looksBack() ? past.step : move)(event.key === "j" ? 1 : -1);
 });
 
 function move(step) {
