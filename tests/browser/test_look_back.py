@@ -70,7 +70,7 @@ def test_an_actor_is_looked_at_turn_by_turn(
     expect(changes.filter(has_text="/active/task-1")).to_contain_text("−removed: ")  # noqa: RUF001 - a minus
     page.fill("#past-since", "")
     page.press("#past-since", "Enter")
-    expect(page.locator("#past-changed")).to_have_text("There is no turn before it to compare with.")
+    expect(page.locator("#past-changed")).to_have_text("There is no turn before it.")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("main img").count() == 0
     assert page.title() == "understudy"

@@ -161,7 +161,7 @@ function showChanges(answer, from) {
   const found = answer?.text ? fields(answer.text) : null;
   const all = found ? items(found.changes) : [];
   const total = found ? all.length + Number(found.more) : 0;
-  by("past-changed").textContent = found ? `Changed since turn ${from}: ${total || "nothing"}` : answer?.problem ? "" : "There is no turn before it to compare with.";
+  by("past-changed").textContent = found ? `Changed since turn ${from}: ${total || "nothing"}` : answer?.problem ? "" : seq ? "The turn before it is not kept." : "There is no turn before it.";
   by("past-changes").replaceChildren(...all.slice(0, CHANGES).map(changeItem));
   const rest = total - Math.min(all.length, CHANGES);
   by("past-more").replaceChildren(...(rest > 0 ? [cutNote(answer, `And ${rest} more.`)] : []));
