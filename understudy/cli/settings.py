@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ValidationError
 
 from understudy.cli.exits import Exit, failure
 
@@ -16,8 +16,8 @@ DEFAULT_PORT = 7433
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
-class Environment(BaseSettings):
-    """The variables that the commands read; an option on the command line wins.
+class Environment(BaseModel):
+    """The variables that the commands read, where they are not empty; an option on the command line wins.
 
     Attributes:
         home: `UNDERSTUDY_HOME`, the home's folder. A shell task has its own home there, so that
@@ -26,8 +26,6 @@ class Environment(BaseSettings):
         port: `UNDERSTUDY_PORT`, its port; 0 picks a free one.
         log_level: `UNDERSTUDY_LOG_LEVEL`, what `serve` logs.
     """
-
-    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", env_ignore_empty=True)
 
     home: Path | None = None
     host: str = "127.0.0.1"
@@ -56,11 +54,12 @@ def environment() -> Environment:
     Raises:
         CommandFailed: a variable has a value that does not fit (exit code 2).
     """
+    given = {field: os.environ.get(_variable(field)) for field in Environment.model_fields}
     try:
-        return Environment()
+        return Environment.model_validate({field: value for field, value in given.items() if value})
     except ValidationError as error:
         first = error.errors()[0]
-        name = "UNDERSTUDY_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = _variable(str(first["loc"][0]))
         detail = f"the variable {name} does not fit: {first['msg']}, got {first['input']!r}"
         raise failure(Exit.USAGE, "Bad environment", detail) from error
 
@@ -73,3 +72,7 @@ def home_path(common: Common) -> Path:
     """
     chosen = common.home or environment().home or Path("~/.understudy")
     return chosen.expanduser().absolute()
+
+
+def _variable(field: str) -> str:
+    return f"UNDERSTUDY_{field.upper()}"
