@@ -28,6 +28,8 @@ _NUMBERS = {
 }
 _RANGE = re.compile(r"(\d+|[a-z]{3})-(\d+|[a-z]{3})(/\d+)?")
 _STEP = re.compile(r".*/(\d+)")
+_NEAR = re.compile(r"(\d+)w|w(\d+)")
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _RANDOM = re.compile(r"(?i)(^|[,/])[rh](\(|$|[,/])")
 _DAYS = 2
 """The first of the three fields that name days."""
@@ -118,11 +120,12 @@ def parse(text: str) -> Expression:
 def check(text: str) -> None:
     """Refuse what croniter reads, and what hardly anybody means who writes it, in a new schedule.
 
-    croniter takes `5-1` for a range that goes on at the other end, `5-5` for everything, and `*/999999` for
-    its first value. `parse` reads them still: schedules that were made with them go on.
+    croniter takes `5-1` for a range that goes on at the other end, `5-5` for everything, `*/999999` for its
+    first value, and `31W` in February for `29W`. `parse` reads them still: schedules made with them go on.
 
     Raises:
-        BadSchedule: as `parse`, and for ranges that do not go up and steps beyond the field.
+        BadSchedule: as `parse`, and for ranges that do not go up, steps beyond the field, and days near which
+            none of the months has one.
     """
     parse(text)
     fields = _NAMED.get(text.strip().lower(), text).split()
@@ -131,6 +134,7 @@ def check(text: str) -> None:
             for part in field.lower().split(","):
                 _check_step(place, part)
                 _check_range(place, part)
+        _check_weekday_near(fields[2].lower(), fields[3].lower())
     except _BadFieldError as error:
         raise BadSchedule(f"expected a cron expression {error}, in {text!r}") from None
 
@@ -152,6 +156,14 @@ def _check_range(place: int, part: str) -> None:
     instead = ",".join([_span(first, high), _span(low, last)]) if first > last else str(first)
     what = f"whose {FIELDS[place]} has ranges that go up, got {part!r}"
     raise _BadFieldError(what if ends[3] else f"{what} (write {instead})")
+
+
+def _check_weekday_near(days: str, months: str) -> None:
+    named = croniter(f"0 0 1 {months} *", 0.0).expanded[3]
+    longest = max(_LONGEST if list(named) == ["*"] else [_LONGEST[int(month) - 1] for month in named])
+    for part in days.split(","):
+        if (near := _NEAR.fullmatch(part)) is not None and int(near[1] or near[2]) > longest:
+            raise _BadFieldError(f"with a day that its months have, got {part!r} where they end at {longest}")
 
 
 def _span(first: int, last: int) -> str:

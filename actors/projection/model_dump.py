@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
@@ -114,9 +114,9 @@ def load(lines: Iterable[bytes], kept: Kept) -> ReadModel:
     rest = iter(lines)
     # The format first: the head of another one may have other fields.
     first = next(rest, b"{}") + b"\n"
-    found = json.loads(first).get("format")
-    if found != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, got {found}")
+    found: Any = json.loads(first)
+    if not isinstance(found, dict) or cast("dict[str, Any]", found).get("format") != FORMAT:
+        raise ValueError(f"expected format {FORMAT}, got {first[:40]!r}")
     head = _head_of(first)
     if head.kept != kept:
         raise ValueError(f"expected a model that keeps {kept}, got {head.kept}")

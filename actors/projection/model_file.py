@@ -8,8 +8,6 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pydantic import ValidationError
-
 from understudy.actors.projection.model_dump import ModelDump, cursors_of, load
 from understudy.supervision.files import READ, REPLACE
 from understudy.supervision.uncollected import uncollected
@@ -58,7 +56,7 @@ def read_model(files: Files, folder: Path, name: str, kept: Kept) -> ReadModel |
     try:
         with uncollected():
             return load(_lines(files, folder / name), kept)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the journals have it all
         extra = {"action": "model_rebuilt", "file": name}
         log.warning("%s can't be used, the read model is built anew: %s", name, error, extra=extra)
         return None

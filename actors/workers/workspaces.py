@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from understudy.actors.own_folders import OWN_FOLDERS
 from understudy.protocols.errors import BadWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-OWN_FOLDERS = ("state", "logs", "history")
-"""The runtime's own, in the home: what a task writes there would be taken for the truth."""
 
 
 class Workspaces:

@@ -70,7 +70,7 @@ class Output:
         """Where replay ended. `path` None: the next append makes a new segment of this epoch."""
         self.close()
         self.path, self.epoch, self.seq, self.lines, self.size = path, epoch, seq, lines, size
-        self._file = None
+        self._file = None if path is None else self._files.look(path)[:2]
         self._leave = False
 
     def leave_segment(self) -> None:
@@ -92,8 +92,8 @@ class Output:
                 self._check_untouched(self.size)
                 self._start_segment()
             elif self._fd < 0:
+                self._check_untouched(self.size)
                 self._fd = self._files.open(self.path, APPEND)
-                self._file = self._file or self._files.look(self._fd)[:2]
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             self._files.write_all(self._fd, data)
             self._written = len(data)

@@ -62,6 +62,21 @@ def test_what_others_do_appears_by_itself(open_page: Callable[..., Page], server
     expect(page.locator("#schedules")).to_contain_text("at midnight")
 
 
+@pytest.mark.req("WK-6")
+def test_what_a_running_task_writes_is_shown_while_it_runs(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """Before any line of a journal has it."""
+    page = open_page(server.url)
+    task = post(server, "/api/tasks", {"title": "talk", "command": ["sh", "-c", "echo begun; sleep 1000"]})
+    row = page.locator(f".task[data-id={task}]")
+    row.locator("button").first.click()
+    expect(row.locator("pre")).to_have_text("begun\n")
+    expect(row).to_have_attribute("data-status", "running")
+    row.get_by_role("button", name="Cancel").click()
+    expect(row).to_have_attribute("data-status", "canceled")
+
+
 @pytest.mark.req("UI-1")
 def test_a_running_task_is_canceled_from_the_page(open_page: Callable[..., Page], server: Server) -> None:
     """With the button of its detail."""

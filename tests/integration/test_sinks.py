@@ -257,7 +257,20 @@ def test_a_configuration_that_does_not_fit_is_refused_without_showing_secrets(
 
 
 @pytest.mark.parametrize(
-    "path", ["", ".", "..", "../x", "a/../../x", "state/x", "config/x", "history/x", "/"]
+    "path",
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/../../x",
+        "state/x",
+        "config/x",
+        "history/x",
+        "logs/app.jsonl",
+        "persona/x",
+        "/",
+    ],
 )
 def test_a_file_outside_of_the_home_or_among_the_runtimes_is_refused(path: str) -> None:
     """An absolute path is a deliberate one."""
@@ -270,7 +283,7 @@ async def test_an_absolute_path_into_the_state_is_refused(tmp_path: Path) -> Non
     (tmp_path / "state").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "state")
     async with ActorSystem(tmp_path) as system:
-        for folder in ("state/journals", "config", "history/2026", "link"):
+        for folder in ("state/journals", "config", "history/2026", "logs", "persona", "link"):
             sink = FileConfig(name="file", path=tmp_path / folder / "x")
             with pytest.raises(ValueError, match="which is the runtime's"):
                 await system.spawn(NotifierActor, name="notifier", sinks=[sink])

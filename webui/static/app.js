@@ -82,9 +82,20 @@ const empty = (text, command) => make("li", { class: "empty" }, text, command ? 
 const shown = { all: () => true, active: (task) => !task.finished_at, failed: (task) => task.status === "failed" };
 
 function says(task) {
-  if (task.status === "running") return task.canceling ? `being canceled: ${task.why}` : "running";
+  if (task.status === "running") return task.canceling ? `being canceled: ${task.why}` : progress(live(task));
   if (task.retry_at) return `${task.why} · attempt ${task.attempts + 1} ${relative(task.retry_at, stream.now())}`;
   return [task.status, task.why].filter(Boolean).join(" · ");
+}
+
+// What a running attempt says of itself; nothing before it does.
+function live(task) {
+  const row = stream.tables.live.get(task.id);
+  return task.status === "running" && row?.attempt === task.attempts ? row : null;
+}
+
+function progress(row) {
+  const share = row && row.progress !== null ? `${Math.round(row.progress * 100)} %` : "";
+  return ["running", share, row?.note].filter(Boolean).join(" · ");
 }
 
 function took(task) {
@@ -108,7 +119,8 @@ function taskDetail(task, detail) {
   if (task.exit_code !== null) facts.push(["exit code", String(task.exit_code)]);
   if (task.origin) facts.push(["asked by", task.origin]);
   if (task.schedule) facts.push(["schedule", task.schedule]);
-  const printed = detail?.output;
+  const now = live(task);
+  const printed = now?.output ? { text: now.output, cut: now.output_bytes > new TextEncoder().encode(now.output).length } : detail?.output;
   const [text, fold] = printed ? output(task.id, (printed.cut ? "…\n" : "") + printed.text) : [null, null];
   const cancel = task.finished_at ? null : make("div", { class: "actions" }, make("button", { class: "small", "data-focus": "cancel",
     disabled: task.canceling || stream.state !== "connected", onclick: () => cancelTask(task.id) }, "Cancel"));
@@ -150,7 +162,7 @@ function renderTasks() {
   }
   const rows = all.filter(shown[filter]);
   patch(by("task-list"), orEmpty(rows), (row) => row.empty ? noTasks() : taskItem(row),
-    (row) => `${open.has(row.id)} ${open.get(row.id)?.output_bytes} ${stream.state}`);
+    (row) => `${open.has(row.id)} ${open.get(row.id)?.output_bytes} ${stream.state} ${JSON.stringify(row.empty ? null : live(row))}`);
 }
 
 function noTasks() {

@@ -1,6 +1,6 @@
 // The page's copy of the read model: a snapshot, then every change in order.
 
-const TABLES = ["tasks", "messages", "schedules", "actors", "incidents"];
+const TABLES = ["tasks", "live", "messages", "schedules", "actors", "incidents"];
 const KEPT_ROWS = 500;
 const REST_MS = 60_000;
 

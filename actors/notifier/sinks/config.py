@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from understudy.actors.own_folders import OWN_FOLDERS
 from understudy.protocols.notifications import Delivery, Notification
 from understudy.protocols.webhooks import key_of
 from understudy.supervision.backoff import Backoff
 
 JITTER = 0.2
-RESERVED = ("config", "history", "state")
-"""Folders of the home in which nobody but the runtime, or a person, writes."""
 
 
 class _Sink(BaseModel):
@@ -130,9 +129,9 @@ class FileConfig(_Sink):
     @field_validator("path")
     @classmethod
     def _is_a_file(cls, path: Path) -> Path:
-        if not path.name or ".." in path.parts or path.parts[0] in RESERVED:
+        if not path.name or ".." in path.parts or path.parts[0] in OWN_FOLDERS:
             raise ValueError(
-                f"expected a file in the home but not in its {', '.join(RESERVED)}, or an absolute path"
+                f"expected a file in the home but not in its {', '.join(OWN_FOLDERS)}, or an absolute path"
             )
         return path
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from understudy.actors.notifier.sinks.config import RESERVED, FileConfig
+from understudy.actors.notifier.sinks.config import FileConfig
+from understudy.actors.own_folders import OWN_FOLDERS
 from understudy.supervision.files import APPEND
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def path_in(home: Home, config: FileConfig) -> Path:
         ValueError: it is in a folder of the home that is not for it, also through a link.
     """
     path = home.path / config.path
-    for name in RESERVED:
+    for name in OWN_FOLDERS:
         if path.resolve().is_relative_to((home.path / name).resolve()):
             raise ValueError(
                 f"sinks: expected a file of {config.name} outside of {home.path / name}, "

@@ -47,7 +47,7 @@ def test_a_workspace_that_reaches_the_runtimes_own_or_lies_outside_is_refused(
 ) -> None:
     """Whatever way is written, and through links."""
     home = tmp_path / "home"
-    for name in ("state/journals", "logs", "history", "work"):
+    for name in ("state/journals", "config", "logs", "history", "persona", "work"):
         (home / name).mkdir(parents=True)
     (home / "work" / "link").symlink_to(home / "state")
     (home / "work" / "file").touch()

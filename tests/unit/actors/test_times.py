@@ -66,6 +66,8 @@ def test_a_bad_expression_is_refused_with_its_text(expression: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "told"),
     [
+        ("0 9 31W 2 *", "with a day that its months have, got '31w' where they end at 29, in"),
+        ("0 9 31W 4,6 *", "with a day that its months have, got '31w' where they end at 30, in"),
         ("*/999999 * * * *", "whose minute has steps of at most 60, got '*/999999', in"),
         ("0 0 1-10/32 * *", "whose day of the month has steps of at most 31, got '1-10/32', in"),
         ("5-1 * * * *", "whose minute has ranges that go up, got '5-1' (write 5-59,0-1), in"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.supervision.bank import Account, Balance, Deposit, Read
-from understudy import ActorBlocked, ActorHalted, ActorSystem, JournalDamaged, OutcomeUnknown
+from understudy import ActorBlocked, ActorHalted, ActorSystem, JournalDamaged, OutcomeUnknown, Settings
 from understudy.supervision.files import Files
 from understudy.supervision.testing.journals import SmallSettings, append, make_line, open_journals
 
@@ -95,6 +95,30 @@ async def test_a_segment_that_is_changed_by_hand_halts_its_actor_until_it_is_who
         assert await account.ask_async(Deposit(cents=10), key="ten") == Balance(cents=11, turns=2)
     async with ActorSystem(tmp_path) as system:
         assert await (await system.spawn(Account, name="a")).ask_async(Read()) == Balance(cents=11, turns=2)
+
+
+@pytest.mark.req("JR-8")
+@pytest.mark.rule("J5")
+@pytest.mark.parametrize("change", [moved, replaced, lengthened, shortened])
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_segment_that_is_changed_before_the_first_turn_after_a_start_is_found_too(
+    tmp_path: Path, change: Callable[[Path], None], *, is_full: bool
+) -> None:
+    """Also where that turn would begin the next segment; nothing is written to a file of somebody else's."""
+    settings = Settings(segment_bytes=4096)
+    segment = tmp_path / "state/journals/a" / FIRST
+    async with ActorSystem(tmp_path, settings=settings) as system:
+        account = await system.spawn(Account, name="a")
+        await account.ask_async(Deposit(cents=1))
+        while is_full and segment.stat().st_size < settings.segment_bytes:
+            await account.ask_async(Deposit(cents=1))
+    async with ActorSystem(tmp_path, settings=settings) as system:
+        account = await system.spawn(Account, name="a")
+        change(segment)
+        before = {path.name: path.read_bytes() for path in segment.parent.glob("*.jsonl")}
+        with pytest.raises(OutcomeUnknown):
+            await account.ask_async(Deposit(cents=10))
+        assert {path.name: path.read_bytes() for path in segment.parent.glob("*.jsonl")} == before
 
 
 @pytest.mark.req("JR-8")

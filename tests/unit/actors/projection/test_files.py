@@ -54,7 +54,10 @@ def test_a_written_model_is_read_back_the_same(tmp_path: Path) -> None:
     assert back.task_detail("task-1") == model.task_detail("task-1")
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "flipped", "other format", "other bounds"])
+@pytest.mark.parametrize(
+    "damage",
+    ["missing", "empty", "cut", "flipped", "no head", "deep", "other format", "other bounds"],
+)
 def test_a_file_that_is_not_whole_is_not_used(
     tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +76,10 @@ def test_a_file_that_is_not_whole_is_not_used(
         path.write_bytes(data[:-10])
     elif damage == "flipped":
         path.write_bytes(data.replace(b"say 1", b"say 2"))
+    elif damage == "no head":
+        path.write_bytes(data.partition(b"\n")[2])
+    elif damage == "deep":
+        path.write_bytes(b"[" * 200_000 + b"\n" + data)
     kept = Kept(tasks=7) if damage == "other bounds" else Kept()
     assert read_model(Files(), tmp_path, path.name, kept) is None
 
