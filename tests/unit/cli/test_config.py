@@ -161,7 +161,7 @@ def test_sinks_are_read_with_secrets_from_the_environment(
         (SINKS.replace("[[cast.sinks]]", "[[cast.sink]]"), "cast.sink: there is no such setting"),
         (
             SINKS.replace("out/ends", "state/ends").replace("_env", ""),
-            "cast.sinks.1.file.path: .*in its config, history, state, or",
+            "cast.sinks.1.file.path: .*in its config, history, logs, persona, state, or",
         ),
         ("[cast]\npassword = 'T0KEN'", "cast.password: there is no such setting"),
     ],
