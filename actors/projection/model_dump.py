@@ -1,14 +1,15 @@
 """The read model as lines of a file: what it holds at one moment, and the way back.
 
     {"format":8,"kept":{…},"cursors":[…],"manager":{…},"manager_wakes":[…],"crc":"…"}
-    ["tasks",[0,1],[17,null],["succeeded",""],["task-1","task-2"]]
+    ["tasks",[0,2],[17,21],["succeeded","failed"],["task-1","task-3"]]
     {"id":"task-1","title":…}
-    {"id":"task-2","title":…}
+    {"id":"task-3","title":…}
 
 After the head come blocks of rows: a line that says their table, their places among its rows (the order in
-which they came), the seqs of the lines that ended them (null: not over), their tags and their ids; then each
-row on a line, without what has its default. Rows that are over are in the order in which they were. They are
-read without being parsed: as JSON and as models, 100,000 would take ten times as long.
+which they came), the seqs of the lines that ended them (null in blocks of rows that are not over), their tags
+and their ids; then each row on a line, without what has its default. Rows that are over are in the order in
+which they were. They are read without being parsed: as JSON and as models, 100,000 would take ten times as
+long.
 """
 
 from __future__ import annotations
