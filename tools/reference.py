@@ -74,7 +74,7 @@ def settings_page() -> str:
         "[runtime]\nsnapshot_bytes = 1_000_000\n```",
         "## Of a sink",
         "An entry of `CastConfig.sinks`, or a table `[[cast.sinks]]` of the file with its `kind`. "
-        "[Have other programs told how tasks end](../how-to/notifications.md) shows them.",
+        "[Notify other programs when tasks end](../how-to/notifications.md) shows them.",
         fields_table(WebhookConfig, own=False),
         *(sink_part(kind) for kind in (WebhookConfig, FileConfig, CallbackConfig)),
     )
