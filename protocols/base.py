@@ -104,7 +104,7 @@ def text_of(error: BaseException | None) -> str:
     """What an error says, encodable, also where its own `__str__` fails."""
     try:
         return encodable(str(error))
-    except Exception as worse:  # noqa: BLE001 - a failure must not become a worse one
+    except BaseException as worse:  # noqa: BLE001 - a failure must not become a worse one
         return f"its text can't be made ({type(worse).__name__})"
 
 

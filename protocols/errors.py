@@ -240,6 +240,12 @@ class AskTimeout(UnderstudyError, pykka.Timeout):
     title = "No reply in time"
 
 
+class UserCodeExit(UnderstudyError):
+    """User code raised what is no `Exception`, such as SystemExit or KeyboardInterrupt; it is the cause."""
+
+    code = "user_code_exit"
+
+
 class WouldDeadlock(UnderstudyError):
     """A blocking call on the loop's own thread: await the async form instead."""
 

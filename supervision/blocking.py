@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 
 import trio
 
+from understudy.protocols.errors import WouldDeadlock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,7 +40,14 @@ class RunBlocking(Protocol):
 async def in_thread(
     function: Callable[[*Ts], T], /, *arguments: *Ts, limiter: trio.CapacityLimiter | None = None
 ) -> T:
-    """In one of trio's threads: the loop goes on meanwhile."""
+    """In one of trio's threads: the loop goes on meanwhile.
+
+    Raises:
+        WouldDeadlock: called from another loop than trio's.
+    """
+    if not trio.lowlevel.in_trio_task():
+        msg = "expected a task of the system's own loop for run_blocking, got another loop or thread"
+        raise WouldDeadlock(msg)
     return await trio.to_thread.run_sync(function, *arguments, limiter=limiter)
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pykka
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
+from trio.lowlevel import enable_ki_protection
 
 from understudy.protocols import lifecycle as events
 from understudy.protocols.base import text_of
 from understudy.protocols.errors import InvalidMessage, OutcomeUnknown, Refused, UnknownMessage
+from understudy.supervision.boundary import contained, contained_unless_cancelled
 from understudy.supervision.handlers import flaw_of
 from understudy.supervision.living import LivingCell, TurnCancelled
 from understudy.supervision.reference import ActorRef, current_turn, turn_chain
@@ -54,9 +56,15 @@ class Cell(LivingCell):
         self.handlers = actor_class._handlers  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         self.ref: ActorRef[Any] = ActorRef(self)
 
+    @enable_ki_protection  # a restart or a spawn may run in a task of the program's own
     def make_actor(self) -> Actor:
         """An instance for a new incarnation."""
-        return self.actor_class._make(self)  # pyright: ignore[reportPrivateUsage]
+        try:
+            return self.actor_class._make(self)  # pyright: ignore[reportPrivateUsage]
+        except Exception:
+            raise
+        except BaseException as error:
+            raise contained(error) from error
 
     # -- turns
 
@@ -91,11 +99,8 @@ class Cell(LivingCell):
                         return self.finish_async(value, envelope)
                     if (reply := envelope[1]) is not None:
                         reply.resolve(value)
-            except Exception as error:  # noqa: BLE001 - an actor's failure is its supervisor's matter
-                self.failed(envelope, error)
-            except BaseException as error:
-                self.interrupted(envelope, error)
-                raise
+            except BaseException as error:  # noqa: BLE001 - an actor's failure is its supervisor's matter
+                self.failed(envelope, contained(error))
             if self.state != BUSY:
                 break
             if not left & 7 and time.perf_counter() >= scheduler.slice_end:
@@ -112,11 +117,8 @@ class Cell(LivingCell):
         except TurnCancelled as error:  # cut by a stop, which goes on: no failure of the actor
             if (reply := envelope[1]) is not None:
                 reply.resolve(None, OutcomeUnknown(str(error)))
-        except Exception as error:  # noqa: BLE001 - see step
-            self.failed(envelope, error)
-        except BaseException as error:
-            self.interrupted(envelope, error)
-            raise
+        except BaseException as error:  # noqa: BLE001 - see step
+            self.cut_off(envelope, error)
         else:
             if (reply := envelope[1]) is not None:
                 reply.resolve(value)
@@ -211,8 +213,21 @@ class Cell(LivingCell):
             return
         self.fail(error, type(envelope[0]).__name__)
 
+    def cut_off(self, envelope: Envelope, error: BaseException) -> None:
+        """An async turn raised: it failed, or the system's end has cancelled it, which goes on.
+
+        Raises:
+            trio.Cancelled.
+        """
+        try:
+            failure = contained_unless_cancelled(error)
+        except BaseException as cancelled:
+            self.interrupted(envelope, cancelled)
+            raise
+        self.failed(envelope, failure)
+
     def interrupted(self, envelope: Envelope, error: BaseException) -> None:
-        """The turn ends in something like KeyboardInterrupt or trio's Cancelled, which goes on."""
+        """The turn ends in trio's Cancelled, which goes on."""
         if (reply := envelope[1]) is not None:
             reply.resolve(None, OutcomeUnknown(f"{self}: the turn was interrupted by {error!r}"))
 

@@ -6,7 +6,7 @@ import math
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import trio
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound="Actor")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class ThreadedSystem:
@@ -88,6 +89,28 @@ class ThreadedSystem:
     def subscribe(self, callback: Callable[[LifecycleEvent], None]) -> Callable[[], None]:
         """As `ActorSystem.subscribe`; `callback` runs on the loop's thread and must not block."""
         return self.system.lifecycle.subscribe(callback)
+
+    def run(
+        self,
+        function: Callable[Concatenate[ActorSystem, P], Awaitable[T]],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        """Run `await function(system, *arguments, **keywords)` on the system's loop; what it returns.
+
+        So `system.run(start_cast, config)` starts what was written for trio. Blocks until it is done.
+
+        Raises:
+            WouldDeadlock: called on the loop's own thread.
+            Stopping: the system is not running, or stops meanwhile.
+            BaseException: what `function` raised.
+        """
+
+        async def run() -> T:
+            return await function(self.system, *arguments, **keywords)
+
+        return self._call(run)
 
     def shutdown(self) -> None:
         """Stop all actors in reverse order, flush, and end the thread. Once is enough."""

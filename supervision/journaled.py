@@ -24,6 +24,7 @@ from understudy.protocols.errors import (
     Refused,
     UnderstudyError,
 )
+from understudy.supervision.boundary import contained
 from understudy.supervision.cell import Cell
 from understudy.supervision.journal import Retention
 from understudy.supervision.keys import KeyWindow
@@ -232,8 +233,8 @@ class JournaledCell(Cell):
     def _happen(self, effect: Callable[[], object]) -> None:
         try:
             effect()
-        except Exception as error:  # noqa: BLE001 - the line is durable: what follows from it still leaves
-            self.fail(error, "an effect")
+        except BaseException as error:  # noqa: BLE001 - the line is durable: what follows from it still leaves
+            self.fail(contained(error), "an effect")
 
     def _dispatch(self, sent: Sent, seq: int) -> None:
         receiver = self.system.find(sent.to)

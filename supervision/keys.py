@@ -112,7 +112,7 @@ def encode_reply(kind: type[Message[Any]], value: object) -> bytes:
         adapter = reply_adapter(kind)
         data = adapter.dump_json(value, warnings="error")
         check_numbers(data, "a reply", adapter.validate_json)
-    except Exception as error:
+    except BaseException as error:
         msg = (
             f"expected a reply to {kind.__name__} that can be encoded as {_reply_type(kind)}, "
             f"got {type(value).__name__}: {error}"

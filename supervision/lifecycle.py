@@ -6,6 +6,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
+from trio.lowlevel import enable_ki_protection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,6 +36,7 @@ class Lifecycle:
 
         return unsubscribe
 
+    @enable_ki_protection  # it may be called in a task of the program's own
     def publish(self, event: LifecycleEvent) -> None:
         """Tell everybody; one subscriber's error is logged and does not reach the others."""
         if event.kind == "DeadLetter":
@@ -42,5 +45,5 @@ class Lifecycle:
         for callback in tuple(self._subscribers):
             try:
                 callback(event)
-            except Exception:
+            except BaseException:
                 log.exception("a lifecycle subscriber failed", extra={"action": "subscriber_failed"})

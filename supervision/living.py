@@ -13,6 +13,7 @@ import trio
 from understudy.protocols import lifecycle as events
 from understudy.protocols.base import described
 from understudy.protocols.errors import OutcomeUnknown, Refused
+from understudy.supervision.boundary import contained_unless_cancelled
 from understudy.supervision.futures import TaskReply
 from understudy.supervision.scheduled import ScheduledCell
 from understudy.supervision.scheduler import IDLE, PAUSED, STOPPED
@@ -102,7 +103,7 @@ class LivingCell(ScheduledCell):
         """Call the hook; its own failure is logged and changes nothing."""
         try:
             self.actor.on_failure(type(error), error, error.__traceback__)
-        except Exception:
+        except BaseException:
             log.exception("on_failure of %s failed", self, extra={"action": "hook_failed"})
 
     def suspend(self) -> None:
@@ -149,14 +150,23 @@ class LivingCell(ScheduledCell):
         """What a start does between instance and first message; `reply` gets its outcome."""
         try:
             await self.in_scope(call_hook(self.actor.on_start))
-        except Exception as error:  # noqa: BLE001 - whoever starts the actor decides
-            reply.resolve(None, error)
-        except BaseException as error:
-            reply.resolve(None, OutcomeUnknown(f"{self}: the start was interrupted by {error!r}"))
-            raise
+        except BaseException as error:  # noqa: BLE001 - whoever starts the actor decides
+            reply.resolve(None, self.start_failure(error, reply))
         else:
             self.opened()
             reply.resolve(None)
+
+    def start_failure(self, error: BaseException, reply: TaskReply) -> Exception:
+        """Why the start failed; when it is the system's end, `reply` is told, and the cancellation goes on.
+
+        Raises:
+            trio.Cancelled.
+        """
+        try:
+            return contained_unless_cancelled(error)
+        except BaseException:
+            reply.resolve(None, OutcomeUnknown(f"{self}: the start was interrupted by {error!r}"))
+            raise
 
     def opened(self) -> None:
         """The actor takes messages from now on."""
@@ -328,7 +338,8 @@ class LivingCell(ScheduledCell):
             return False
         try:
             await self.in_scope(call_hook(self.actor.on_stop))
-        except Exception:
+        except BaseException as error:
+            contained_unless_cancelled(error)
             log.exception("on_stop of %s failed (%s)", self, reason, extra={"action": "hook_failed"})
             return False
         return True

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from pykka import ActorRegistry
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 
-from understudy.protocols.errors import ActorStopped
+from understudy.protocols.errors import ActorStopped, UserCodeExit
+from understudy.supervision.boundary import contained, contained_unless_cancelled
 from understudy.supervision.cell import Cell
 from understudy.supervision.living import call_hook
 from understudy.supervision.scheduler import PAUSED, STOPPED
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("pykka")  # pykka's own logger: its messages are part of its contract
 
 _systems = threading.local()
+
+RUNNING: list[ActorSystem] = []
+"""The systems of this process whose block is open."""
 
 
 def enter(system: ActorSystem) -> None:
@@ -45,14 +49,28 @@ def leave(system: ActorSystem) -> None:
 
 def make_cell(actor: Actor) -> Cell:
     """The cell of an actor that is made by calling its class: by `start()`, or in a test."""
+    return PykkaCell(_system_for(type(actor).__name__), actor)
+
+
+def _system_for(name: str) -> ActorSystem:
+    """The system that `start()` means: of this thread's block or loop, or the only one of the program.
+
+    Raises:
+        RuntimeError: none runs, or several do.
+    """
     stack: list[ActorSystem] = getattr(_systems, "stack", [])
-    if not stack:
-        msg = (
-            f"expected {type(actor).__name__} to be made by `system.spawn(...)`, or with `.start()` in a "
-            "thread that is inside `with ActorSystem.in_thread(...)`, got a bare call"
-        )
-        raise RuntimeError(msg)
-    return PykkaCell(stack[-1], actor)
+    if stack:
+        return stack[-1]
+    mine = [system for system in RUNNING if system.scheduler.ident == threading.get_ident()]
+    found = mine or [*RUNNING]
+    if len(found) == 1:
+        return found[0]
+    got = f"got one with {len(found)} systems" if found else "got a bare call"
+    msg = (
+        f"expected {name} to be made by `system.spawn(...)`, or with `.start()` in a program with one "
+        f"running system or a thread that is inside `with ActorSystem.in_thread(...)`, {got}"
+    )
+    raise RuntimeError(msg)
 
 
 def begin(cell: Cell) -> None:
@@ -97,8 +115,8 @@ class PykkaCell(Cell):
     async def _on_start(self) -> None:
         try:
             await self.in_scope(call_hook(self.actor.on_start))
-        except Exception as error:  # noqa: BLE001 - pykka: an error in on_start ends the actor, without on_failure
-            self._handle_failure(error)
+        except BaseException as raised:  # noqa: BLE001 - pykka: an error in on_start ends the actor, without on_failure
+            self._handle_failure(contained_unless_cancelled(raised))
             self._gone("on_start failed")
         else:
             self.open, self.phase = True, "running"
@@ -115,7 +133,13 @@ class PykkaCell(Cell):
         return None
 
     def failed(self, envelope: Envelope, error: Exception) -> None:
-        """An ask's error goes to the caller, a tell's ends the actor."""
+        """An ask's error goes to the caller, a tell's ends the actor; no `Exception` ends all actors."""
+        if isinstance(error, UserCodeExit):
+            log.debug("%r in %s. Stopping all actors.", error.__cause__, self)
+            if (reply := envelope[1]) is not None:
+                reply.resolve(None, error)
+            self.signal(self._stop_all)
+            return
         if (reply := envelope[1]) is not None:
             log.info("Exception returned from %s to caller:", self, exc_info=error)
             reply.resolve(None, error)
@@ -123,21 +147,10 @@ class PykkaCell(Cell):
         self._handle_failure(error)
         try:
             self.actor.on_failure(type(error), error, error.__traceback__)
-        except Exception as second:  # noqa: BLE001 - logged as pykka does
-            self._handle_failure(second)
+        except BaseException as second:  # noqa: BLE001 - logged as pykka does
+            self._handle_failure(contained(second))
         self.end_incarnation()
         self._gone("failed")
-
-    def step(self) -> Rest | None:
-        """As for every actor, but a `BaseException` stops all actors instead of the system."""
-        try:
-            return super().step()
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - pykka's rule
-            log.debug("%r in %s. Stopping all actors.", error, self)
-            self.signal(self._stop_all)
-            return None
 
     def _stop_all(self) -> Rest | None:
         rest = self.terminate("BaseException", None)
@@ -155,8 +168,8 @@ class PykkaCell(Cell):
         del reason
         try:
             await self.in_scope(call_hook(self.actor.on_stop))
-        except Exception as error:  # noqa: BLE001 - logged as pykka does
-            self._handle_failure(error)
+        except BaseException as error:  # noqa: BLE001 - logged as pykka does
+            self._handle_failure(contained_unless_cancelled(error))
 
     def has_stopped(self) -> bool:
         """In pykka an actor is dead before its `on_stop` runs."""

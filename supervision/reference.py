@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import pykka
 import trio
+from pykka.messages import ProxySetAttr
 from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPrivateUsage]
 from trio.lowlevel import checkpoint
 
@@ -69,6 +70,24 @@ class StoppedFlag:
         return self.is_set()
 
 
+class ActorProxy(pykka.ActorProxy[A]):
+    """pykka's proxy, and `await proxy.set(name, value)` for code that runs on the loop."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "set" and ("set",) not in self._known_attrs:
+            return self._set
+        return super().__getattr__(name)
+
+    async def _set(self, name: str, value: Any) -> None:
+        """Assign an attribute of the actor and wait until it is done; `proxy.name = value` would block.
+
+        Raises:
+            Exception: what the assignment raised, such as `Refused` of a persistent actor.
+        """
+        path = (*self._attr_path, name)
+        await self.actor_ref.ask(ProxySetAttr(attr_path=path, value=value), block=False)
+
+
 class ActorRef(pykka.ActorRef[A]):
     """What everybody but the actor itself holds of an actor. Survives the actor's restarts."""
 
@@ -112,6 +131,10 @@ class ActorRef(pykka.ActorRef[A]):
         """Whether the actor has not stopped; a moment later that may be different."""
         return not self._cell.has_stopped()
 
+    def proxy(self) -> ActorProxy[A]:
+        """A proxy of the actor, as pykka's; see `ActorProxy`."""
+        return ActorProxy(actor_ref=self)
+
     def tell(self, message: Any) -> None:
         """Put a message into the mailbox; never waits, from any thread.
 
@@ -133,8 +156,9 @@ class ActorRef(pykka.ActorRef[A]):
         """
         cell = self._cell
         inbox = cell.inbox
-        if cell.state >= PAUSED or len(inbox) + inbox.foreign >= cell.bound:
+        if get_ident() != cell.scheduler.ident:
             self._on_loop("tell_async")
+        if cell.state >= PAUSED or len(inbox) + inbox.foreign >= cell.bound:
             await cell.wait_for_room()
             cell.put((message, None, "", 0, b"", None))
             return
@@ -171,6 +195,7 @@ class ActorRef(pykka.ActorRef[A]):
         cell = self._cell
         turn = current_turn.get()
         if turn is not None:
+            self._on_loop("ask_async")
             return await self._ask_from_turn(turn, message, timeout_s, key)
         reply = TaskReply()
         asked = None if key is None else Asked(self._usable_key(key), ())

@@ -248,6 +248,7 @@ class Scheduler:
                 self._woken = True
                 self._wakeup.wake()  # under the lock: after `close` nobody may write to the descriptor
 
+    @enable_ki_protection
     async def _take_in_forever(self) -> None:
         while True:
             await self._wakeup.wait()
@@ -278,6 +279,6 @@ class Scheduler:
     def _call(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception:
+        except BaseException:
             # A callback's error would end the system; it is a bug, so it is said loudly.
             log.exception("a callback failed", extra={"action": "callback_failed"})

@@ -8,19 +8,21 @@ import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import trio
 
+from understudy.protocols.base import described
 from understudy.protocols.errors import (
     InvalidName,
     NameTaken,
     NotPersistent,
     Stopping,
-    UnderstudyError,
     UnknownActor,
+    WouldDeadlock,
 )
 from understudy.protocols.lifecycle import SystemStatus
+from understudy.supervision import pykka_rules
 from understudy.supervision.blocking import at_once, in_thread
 from understudy.supervision.cell import Cell
 from understudy.supervision.clock import Clock, SystemClock
@@ -39,7 +41,7 @@ from understudy.supervision.time_travel import replay_state
 from understudy.supervision.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
     from pydantic import BaseModel
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     JournalHold = Callable[[str], int | None]
 
 A = TypeVar("A", bound="Actor")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger("understudy.system")
 
@@ -144,6 +148,7 @@ class ActorSystem:
             # Inline, how fast the machine is must not decide who has the next turn.
             self.scheduler = Scheduler(self.nursery, math.inf if self.inline else SLICE_S)
             LOOP_THREADS[get_ident()] += 1
+            pykka_rules.RUNNING.append(self)
             self.timers = Timers(self.clock)
             self._open_journals()
             self.scheduler.start()
@@ -151,20 +156,27 @@ class ActorSystem:
             self._stack = stack.pop_all()
         return self
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C comes out of what is awaited here, never between two lines
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        cut: BaseException | None = None
         try:
             with trio.CancelScope(shield=True):
                 await self.shutdown()
-        finally:
-            self.nursery.cancel_scope.cancel()
-            self.scheduler.close()
-            LOOP_THREADS[get_ident()] -= 1
+        except BaseException as raised:  # noqa: BLE001 - Ctrl-C, or no memory: the rest ends at once, then it goes on
+            cut = raised
+        self.nursery.cancel_scope.cancel()
+        self.scheduler.close()
+        LOOP_THREADS[get_ident()] -= 1
+        pykka_rules.RUNNING.remove(self)
         try:
+            if cut is not None:
+                await self._stack.__aexit__(None, None, None)
+                raise cut
             if isinstance(error, Exception | KeyboardInterrupt | SystemExit):
                 # The block's own error goes on as it is; through the nursery it would come out in a group.
                 await self._stack.__aexit__(None, None, None)
@@ -190,6 +202,7 @@ class ActorSystem:
 
     async def shutdown(self) -> None:
         """Stop all actors in reverse order of their start, and flush (RT-9). Once is enough."""
+        self._on_loop("shutdown")
         if self.stopping:
             return
         self.stopping = True
@@ -232,6 +245,7 @@ class ActorSystem:
             Exception: what `__init__` or `on_start` raised; the actor is gone then.
             RuntimeError: the system's block is not open yet.
         """
+        self._on_loop("spawn")
         cell = self.make_cell(actor_class, name, arguments, self._guardian)
         try:
             await cell.start()
@@ -239,6 +253,16 @@ class ActorSystem:
             self._guardian.start_failed(cell, error)
             raise
         return cell.ref
+
+    def _on_loop(self, what: str) -> None:
+        """Raise `WouldDeadlock` in any thread but the loop's: it would touch what belongs to the loop."""
+        if hasattr(self, "scheduler") and get_ident() != self.scheduler.ident:
+            msg = (
+                f"expected the loop's own thread for {what} of an ActorSystem, got another: "
+                "use the blocking methods of `ActorSystem.in_thread(...)`; in a task of asyncio, "
+                "`await asyncio.to_thread(...)` them"
+            )
+            raise WouldDeadlock(msg)
 
     def make_cell(
         self, actor_class: type[Actor], name: str | None, arguments: Mapping[str, Any], parent: Parent | None
@@ -310,12 +334,24 @@ class ActorSystem:
         """`to` itself, or the reference of that name."""
         return self.get(to) if isinstance(to, str) else to
 
+    async def run(
+        self,
+        function: Callable[Concatenate[ActorSystem, P], Awaitable[T]],
+        /,
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        """`await function(system, *arguments, **keywords)`: what `ThreadedSystem.run` does, on the loop."""
+        self._on_loop("run")
+        return await function(self, *arguments, **keywords)
+
     async def stop(self, name: str) -> None:
         """Stop an actor for good; overtakes its mailbox. Its journal stays.
 
         Raises:
             UnknownActor.
         """
+        self._on_loop("stop")
         await self.cell(name).stop("stop requested", self.settings.stop_timeout_s)
 
     async def resume(self, name: str) -> None:
@@ -326,6 +362,7 @@ class ActorSystem:
             Refused: it is not halted.
             ActorHalted: the disk is still bad.
         """
+        self._on_loop("resume")
         await self.cell(name).resume()
 
     def resume_later(self, cell: Cell, every_s: float) -> None:
@@ -336,8 +373,8 @@ class ActorSystem:
                 await trio.sleep(every_s)
                 try:
                     await cell.resume()
-                except UnderstudyError as error:
-                    log.warning("%s: %s", cell, error, extra={"action": "resume_failed"})
+                except Exception as error:  # noqa: BLE001 - such as `on_start`'s: only this actor's matter
+                    log.warning("%s: %s", cell, described(error), extra={"action": "resume_failed"})
 
         self.scheduler.start_soon(try_again)
 
@@ -364,6 +401,7 @@ class ActorSystem:
             JournalDamaged, NewerVersion, RecordNotUnderstood: the journal can't be read up to there.
             OSError: the disk.
         """
+        self._on_loop("state_at")
         cell = self.cell(name)
         if self.home is None or not isinstance(cell, JournaledCell):
             msg = f"expected a persistent actor, got {cell}, which keeps no journal"
@@ -432,7 +470,7 @@ class ActorSystem:
         for callback in tuple(self._journal_watchers):
             try:
                 callback(name, seq, lines)
-            except Exception:
+            except BaseException:
                 log.exception("a journal subscriber failed", extra={"action": "subscriber_failed"})
 
     @property

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from understudy.supervision.boundary import contained_unless_cancelled
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -30,14 +32,16 @@ class BackgroundTask:
         """End it at its next checkpoint; also one that has not begun."""
         self._scope.cancel()
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C is for the program's own task
     async def run(self, function: Callable[..., Awaitable[None]], arguments: tuple[Any, ...]) -> None:
         """The task's body; an error fails the actor if this incarnation still lives."""
         try:
             with self._scope:
                 await function(*arguments)
-        except Exception as error:  # noqa: BLE001 - the actor's supervisor decides
+        except BaseException as error:  # noqa: BLE001 - the actor's supervisor decides
+            failure = contained_unless_cancelled(error)
             if self._cell.tasks is not None and self in self._cell.tasks:
-                self._cell.task_failed(self, error)
+                self._cell.task_failed(self, failure)
         finally:
             self.done.set()
             if self._cell.tasks is not None:

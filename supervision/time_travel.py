@@ -150,7 +150,9 @@ class _Past:
         self._handlers: dict[type, EventHandler] = self.actor._events  # noqa: SLF001
         try:
             self.actor.state = self.actor.initial_state()
-        except Exception as error:
+        except KeyboardInterrupt:  # may be the Ctrl-C of a command
+            raise
+        except BaseException as error:
             raise self._failed("initial_state", error) from error
 
     def restore(self, snapshot: Snapshot) -> UnderstudyError | None:
@@ -167,10 +169,12 @@ class _Past:
                 data = event["data"]
                 try:
                     self._handlers[type(data)].apply(self.actor, data)
-                except Exception as error:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
                     raise self._failed(f"the method for {type(data).__name__}", error) from error
 
-    def _failed(self, what: str, error: Exception) -> RecordNotUnderstood:
+    def _failed(self, what: str, error: BaseException) -> RecordNotUnderstood:
         return RecordNotUnderstood(
             f"{self.actor.name}: expected {what} of {type(self.actor).__name__} to use nothing of self but "
             f"`state` and `turn_time`, got {described(error)}"

@@ -34,6 +34,7 @@ from understudy.protocols.errors import (
     UnderstudyError,
     UnknownActor,
 )
+from understudy.supervision.boundary import contained, contained_unless_cancelled
 from understudy.supervision.journaled import NO_SENDS, JournaledCell, Sent
 from understudy.supervision.keys import Remembered, decode_reply, encode, encode_reply, hash_of
 from understudy.supervision.living import call_hook
@@ -191,11 +192,8 @@ class PersistentCell(JournaledCell):
                     rest = self.finish_async(value, envelope)
                     break
                 self.end(envelope, value)
-            except Exception as error:  # noqa: BLE001 - the sender gets it; see failed
-                self.failed(envelope, error)
-            except BaseException as error:
-                self.interrupted(envelope, error)
-                raise
+            except BaseException as error:  # noqa: BLE001 - the sender gets it; see failed
+                self.failed(envelope, contained(error))
             if self.state != BUSY:
                 break
             if not left & 7 and time.perf_counter() >= scheduler.slice_end:
@@ -212,11 +210,8 @@ class PersistentCell(JournaledCell):
         self._ordinal = 0
         try:
             self.end(envelope, await self.in_scope(coroutine))
-        except Exception as error:  # noqa: BLE001 - see step
-            self.failed(envelope, error)
-        except BaseException as error:
-            self.interrupted(envelope, error)
-            raise
+        except BaseException as error:  # noqa: BLE001 - see step
+            self.cut_off(envelope, error)
         finally:
             self._cause = b""
             self.flush_lines()
@@ -492,7 +487,8 @@ class PersistentCell(JournaledCell):
             self.actor = self.make_actor()
             self.lives = True
             await self._recover_and_start()
-        except Exception as failure:  # noqa: BLE001 - the actor can't go on by itself
+        except BaseException as raised:  # noqa: BLE001 - the actor can't go on by itself
+            failure = contained_unless_cancelled(raised)
             if (reply := envelope[1]) is not None:
                 reply.resolve(None, OutcomeUnknown(f"{self}: the rebuild failed: {text_of(failure)}"))
             if not self.stands_still(failure):
@@ -513,13 +509,11 @@ class PersistentCell(JournaledCell):
         """Recover, run `on_start` as a turn, then let the senders send again what is missing."""
         try:
             await self._recover_and_start()
-        except Exception as error:  # noqa: BLE001 - whoever starts the actor decides
+        except BaseException as raised:  # noqa: BLE001 - whoever starts the actor decides
+            error = self.start_failure(raised, reply)
             self._drop_turn()
             stands_still = self.stands_still(error)
             reply.resolve(None, self.problem if stands_still and self.phase == "halted" else error)
-        except BaseException as error:
-            reply.resolve(None, OutcomeUnknown(f"{self}: the start was interrupted by {error!r}"))
-            raise
         else:
             self.opened()
             reply.resolve(None)
@@ -594,9 +588,9 @@ def outgoing(message: Any, value: Any) -> Any:
         if isinstance(value, BaseModel):
             return value.model_copy(deep=True)
         return copy.deepcopy(value)
-    except Exception as error:
+    except BaseException as error:
         msg = (
             f"expected a reply to {type(message).__name__} that can be copied, "
-            f"got {type(value).__name__}: {error}; return a Frozen model"
+            f"got {type(value).__name__}: {text_of(error)}; return a Frozen model"
         )
         raise ReplyNotEncodable(msg) from error

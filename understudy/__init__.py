@@ -32,6 +32,7 @@ from understudy.protocols.errors import (
     UnderstudyError,
     UnknownActor,
     UnknownMessage,
+    UserCodeExit,
     WouldDeadlock,
 )
 from understudy.protocols.lifecycle import Terminated
@@ -97,6 +98,7 @@ __all__ = [
     "UnderstudyError",
     "UnknownActor",
     "UnknownMessage",
+    "UserCodeExit",
     "WouldDeadlock",
     "diff_states",
     "replay_state",

@@ -21,6 +21,7 @@ from understudy.protocols.evolution import (
     FailEvolving,
     FinishEvolving,
 )
+from understudy.supervision.boundary import contained_unless_cancelled
 from understudy.supervision.persistent import PersistentActor
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ class EvolverActor(PersistentActor[EvolverState]):
         except trio.TooSlowError:
             error = f"no answer within {self._policy.timeout_s:g} s"
             report = FailEvolving(window=window, error=error)
-        except Exception as failure:  # noqa: BLE001 - whatever an engine raises
+        except BaseException as raised:  # noqa: BLE001 - whatever an engine raises
+            failure = contained_unless_cancelled(raised)
             report = FailEvolving(window=window, error=described(failure))
         await self.ref.tell_async(report)
 

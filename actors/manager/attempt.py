@@ -10,6 +10,7 @@ from understudy.actors.manager.proposals import propose
 from understudy.protocols.base import described, text_of
 from understudy.protocols.engine import FailRun, FinishRun, RunAnswer
 from understudy.protocols.errors import SessionInvalid
+from understudy.supervision.boundary import contained_unless_cancelled
 
 if TYPE_CHECKING:
     from understudy.actors.engines import Engine
@@ -53,7 +54,8 @@ class Attempt:
             report.model_dump_json()  # an answer that no journal can hold must fail here, not in the turn
         except trio.TooSlowError:
             return self._failed(f"no answer within {self._timeout_s:g} s")
-        except Exception as failure:  # noqa: BLE001 - whatever an engine raises is a failed attempt
+        except BaseException as raised:  # noqa: BLE001 - whatever an engine raises is a failed attempt
+            failure = contained_unless_cancelled(raised)
             return self._failed(text_of(failure) or type(failure).__name__)
         return report
 

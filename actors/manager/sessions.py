@@ -11,6 +11,7 @@ import trio
 from understudy.actors.engines import Resumable
 from understudy.protocols.base import described
 from understudy.protocols.errors import SessionInvalid
+from understudy.supervision.boundary import contained_unless_cancelled
 
 if TYPE_CHECKING:
     from understudy.actors.engines import Engine
@@ -64,8 +65,8 @@ class Sessions:
             self.lost(engine, session_id, why_not)
         except trio.TooSlowError:
             why_not = f"it was not found again within {self._timeout_s:g} s"
-        except Exception as error:  # noqa: BLE001 - whatever an engine raises
-            why_not = described(error)
+        except BaseException as error:  # noqa: BLE001 - whatever an engine raises
+            why_not = described(contained_unless_cancelled(error))
         else:
             self._good.add((engine.name, session_id))
             return ""

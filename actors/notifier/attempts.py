@@ -11,6 +11,7 @@ from understudy.actors.notifier.sinks import NotDelivered
 from understudy.actors.notifier.state import AttemptMade
 from understudy.protocols.base import described, text_of
 from understudy.protocols.errors import ActorStopped
+from understudy.supervision.boundary import contained_unless_cancelled
 
 if TYPE_CHECKING:
     from understudy.actors.notifier.sinks import Sink
@@ -29,8 +30,8 @@ async def carry_out(notifier: ActorRef[Any], sink: Sink, delivery: Delivery, tim
             await sink.deliver(delivery)
         except NotDelivered as failure:
             error, tries, retry_after_s = text_of(failure), failure.tries, failure.retry_after_s
-        except Exception as failure:  # noqa: BLE001 - whatever a sink raises is a failed attempt
-            error = described(failure)
+        except BaseException as failure:  # noqa: BLE001 - whatever a sink raises is a failed attempt
+            error = described(contained_unless_cancelled(failure))
     if scope.cancelled_caught:
         error = f"no answer within {timeout_s:g} s"
     made = AttemptMade(

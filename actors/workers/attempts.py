@@ -12,6 +12,7 @@ from understudy.actors.workers.process_pool import MARK
 from understudy.actors.workers.state import AttemptEnded
 from understudy.protocols.base import text_of
 from understudy.protocols.errors import ActorStopped, CommandNotStarted, TaskRefused
+from understudy.supervision.boundary import contained_unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,8 @@ async def carry_out(
         with attempt.scope:
             if not attempt.canceled:
                 exit_code = await executor.run(attempt)
-    except Exception as error:  # noqa: BLE001 - whatever an executor raises is a failed attempt
+    except BaseException as raised:  # noqa: BLE001 - whatever an executor raises is a failed attempt
+        error = contained_unless_cancelled(raised)
         reason = text_of(error) or type(error).__name__
         hopeless = isinstance(error, CommandNotStarted | TaskRefused)
     ended = AttemptEnded(

@@ -16,6 +16,7 @@ from understudy.actors.workers.process_pool import CallFailed, ProcessPool, too_
 from understudy.actors.workers.registration import CONTEXT
 from understudy.protocols.base import described
 from understudy.protocols.tasks import RESULT_BYTES
+from understudy.supervision.boundary import contained_unless_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -98,7 +99,8 @@ class PythonExecutor:
                 result = await self._in_thread(attempt, registered, arguments)
             else:
                 result = registered.function(**arguments)
-        except Exception as error:
+        except BaseException as error:
+            contained_unless_cancelled(error)
             frames = traceback.format_exception(error)
             attempt.capture.put("".join(frames).encode(errors="replace"))
             raise CallFailed(described(error)) from error
