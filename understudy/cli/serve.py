@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,10 @@ from understudy.webui.server import serve_http
 log = logging.getLogger("understudy.cli")
 
 _HIGHEST_PORT = 65_535
+_FAILED_S = 5.0
+"""The time that a server of which a part has failed has to end in order."""
+_ORDERLY_S = 60.0
+"""The time that the first signal gives it; more than the actors and the journals may take."""
 
 Host = Annotated[str | None, Parameter(help="Loopback address to listen on [default: 127.0.0.1].")]
 Port = Annotated[NonNegativeInt | None, Parameter(help="Port; 0 picks a free one [default: 7433].")]
@@ -101,8 +106,12 @@ class _Server:
             async with ActorSystem(self._home, settings=self._config.runtime) as system:
                 self._open_log_file()
                 log_actions(system)
-                with until_signal:
-                    await self._serve(system)
+                try:
+                    with until_signal:
+                        await self._serve(system)
+                except BaseException:  # a part is gone: what is left may not be able to end in order
+                    self._signals.end_within(_FAILED_S, int(Exit.FAILED))
+                    raise
             nursery.cancel_scope.cancel()
         log.info("stopped", extra={"action": "stopped", "operator": "cli"})
 
@@ -110,6 +119,7 @@ class _Server:
         await self._signals.wait()
         name = self._signals.received.name if self._signals.received else ""
         log.info("stopping: no new requests", extra={"action": "stopping", "operator": "cli", "signal": name})
+        self._signals.end_within(_ORDERLY_S, 128 + (self._signals.received or signal.SIGTERM))
         scope.cancel()
 
     async def _serve(self, system: ActorSystem) -> None:

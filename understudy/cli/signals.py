@@ -25,6 +25,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._ending = False
         self._event = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._previous: dict[signal.Signals, signal.Handlers] = {}
@@ -38,8 +39,19 @@ class StopSignals:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        if self._ending:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, previous in self._previous.items():
             signal.signal(number, previous)
+
+    def end_within(self, seconds: float, code: int) -> None:
+        """End the process with `code` unless this block is left within `seconds`; a signal ends it at once.
+
+        By the kernel's timer: a thread could not be started when memory or threads have run out.
+        """
+        self._ending = True
+        signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(code))
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     async def wait(self) -> None:
         """Return once the first signal has come."""
@@ -52,7 +64,7 @@ class StopSignals:
             self._token = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
-        if self.received is not None:
+        if self.received is not None or self._ending:
             os._exit(128 + number)
         self.received = signal.Signals(number)
         if self._token is not None:
