@@ -51,7 +51,7 @@ browser: $(INSTALLED)
 	@sh tools/browser.sh
 
 pytest: $(INSTALLED)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=10 $(ARGS)
 	$(if $(ARGS),,$(BIN)/python tools/rooms.py)
 
 bench: $(INSTALLED)

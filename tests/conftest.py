@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Protocol
 
 import hypothesis
 import pytest
 
 from tests import marks
 
+
+class Worker(Protocol):
+    """What is used here of a worker as pytest-xdist's controller sees it: the package has no types."""
+
+    config: pytest.Config
+    workerinput: dict[str, object]
+
+
 NAMINGS = pytest.StashKey[list[marks.Naming]]()
+FULL_RUN = "understudy_full_run"
 ONLY_IN_FULL_RUN = "test_every_due_requirement_and_rule_is_named_by_a_test"
 
 # Machines that run tests are shared and slow at times: time limits of single examples only make noise.
@@ -54,8 +64,17 @@ def namings(pytestconfig: pytest.Config) -> list[marks.Naming]:
     return pytestconfig.stash[NAMINGS]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Worker) -> None:
+    """Tell a worker of xdist whether this is a full run: a worker is given paths even where we were not."""
+    node.workerinput[FULL_RUN] = _is_full_run(node.config)
+
+
 def _is_full_run(config: pytest.Config) -> bool:
     """Whether all of tests/ was collected: no paths, no ignored ones."""
+    told: dict[str, object] | None = getattr(config, "workerinput", None)
+    if told is not None:
+        return bool(told[FULL_RUN])
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return everything and not any(map(config.getoption, ("ignore", "ignore_glob", "lf")))
 

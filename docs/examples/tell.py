@@ -15,10 +15,12 @@ from understudy.actors.notifier import CallbackConfig, FileConfig, WebhookConfig
 from understudy.protocols.notifications import Delivery, ListDeliveries
 from understudy.protocols.tasks import CreateTask, TaskSpec
 
+heard: list[str] = []  # `listen` runs in threads: it collects, and the main thread prints
+
 
 def listen(delivery: Delivery) -> None:
     assert delivery.notification.result is not None
-    print(f"heard of {delivery.notification.result.task}, attempt {delivery.attempt}")
+    heard.append(f"heard of {delivery.notification.result.task}, attempt {delivery.attempt}")
 
 
 async def work(home: Path, url: str) -> None:
@@ -36,6 +38,7 @@ async def work(home: Path, url: str) -> None:
         while len(lines(home / "ends.jsonl")) < 2 or (await notifier.ask_async(ListDeliveries())).queued:
             await trio.sleep(0.05)
         print("lines in the file:", len(lines(home / "ends.jsonl")))
+    print("\n".join(sorted(heard)))
 
 
 def lines(path: Path) -> list[str]:
