@@ -124,8 +124,8 @@ def check(text: str) -> None:
     first value, and `31W` in February for `29W`. `parse` reads them still: schedules made with them go on.
 
     Raises:
-        BadSchedule: as `parse`, and for ranges that do not go up, steps beyond the field, and days near which
-            none of the months has one.
+        BadSchedule: as `parse`, and for ranges that do not go up, steps beyond the field, days near which
+            none of the months has one, and weekdays of which some are counted (`1#2`) and some are not.
     """
     parse(text)
     fields = _NAMED.get(text.strip().lower(), text).split()
@@ -135,6 +135,7 @@ def check(text: str) -> None:
                 _check_step(place, part)
                 _check_range(place, part)
         _check_weekday_near(fields[2].lower(), fields[3].lower())
+        _check_counted_weekdays(fields[_WEEKDAY].lower())
     except _BadFieldError as error:
         raise BadSchedule(f"expected a cron expression {error}, in {text!r}") from None
 
@@ -153,7 +154,7 @@ def _check_range(place: int, part: str) -> None:
     first, last = (_NUMBERS[end] if end in _NUMBERS else int(end) for end in ends.group(1, 2))
     if first < last or (place == _WEEKDAY and last == low < first <= high):  # Sunday ends a week too
         return
-    instead = ",".join([_span(first, high), _span(low, last)]) if first > last else str(first)
+    instead = _in_ranges_that_go_up(place, first, last)
     what = f"whose {FIELDS[place]} has ranges that go up, got {part!r}"
     raise _BadFieldError(what if ends[3] else f"{what} (write {instead})")
 
@@ -164,6 +165,24 @@ def _check_weekday_near(days: str, months: str) -> None:
     for part in days.split(","):
         if (near := _NEAR.fullmatch(part)) is not None and int(near[1] or near[2]) > longest:
             raise _BadFieldError(f"with a day that its months have, got {part!r} where they end at {longest}")
+
+
+def _check_counted_weekdays(field: str) -> None:
+    """croniter drops the `1` of `1,1#2` without a word."""
+    counted = ["#" in part or "l" in part for part in field.split(",")]
+    if any(counted) and not all(counted):
+        what = f"whose {FIELDS[_WEEKDAY]} counts all weekdays in the month (1#2, L5) or none"
+        raise _BadFieldError(f"{what}, got {field!r} (add one schedule for each kind)")
+
+
+def _in_ranges_that_go_up(place: int, first: int, last: int) -> str:
+    """What `first`-`last` means when it goes on at the field's other end."""
+    low, high = _BOUNDS[place]
+    if first == last or (first > high and last == low):
+        return str(first)
+    if first > high:  # 7 is Sunday, which 0 is too: the range goes on with Monday
+        return f"{first},{_span(low + 1, last)}"
+    return f"{_span(first, high)},{_span(low, last)}"
 
 
 def _span(first: int, last: int) -> str:

@@ -4,8 +4,9 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from croniter import croniter
 
-from understudy.actors.cron import times
+from understudy.actors.cron import expressions, times
 from understudy.protocols.errors import BadSchedule, Refused
 from understudy.protocols.schedules import ScheduleSpec
 
@@ -85,6 +86,47 @@ def test_what_croniter_reads_otherwise_than_it_looks_is_refused(expression: str,
     with pytest.raises(BadSchedule, match=re.escape(f"expected a cron expression {told} {expression!r}")):
         times.first_due(spec, ZURICH, at("2026-11-20"))
     assert times.next_due(expression, ZURICH, at("2026-11-20")) > at("2026-11-20")
+
+
+@pytest.mark.parametrize(
+    ("place", "low", "high"), [(0, 0, 59), (1, 0, 23), (2, 1, 31), (3, 1, 12), (4, 0, 7)]
+)
+def test_what_is_advised_for_a_range_that_does_not_go_up_is_taken_and_means_the_same(
+    place: int, low: int, high: int
+) -> None:
+    """The advice for each such range of a field names the values up to the end, and on from the start."""
+    for first in range(low, high + 1):
+        for last in sorted({low, low + 1, first // 2, first - 1, first} & set(range(low, first + 1))):
+            fields = ["*"] * 5
+            fields[place] = f"{first}-{last}"
+            if place == 4 and last == 0 < first < 7:
+                continue  # up to Sunday, which ends a week too
+            with pytest.raises(BadSchedule) as refused:
+                expressions.check(" ".join(fields))
+            advised = re.search(r"\(write (\S+)\)", str(refused.value))
+            assert advised is not None
+            fields[place] = advised[1]
+            expressions.check(" ".join(fields))
+            meant = _going_on(place, first, last)
+            named = set(croniter(" ".join(fields)).expanded[place])
+            assert named == meant or (named == {"*"} and len(meant) == (7 if place == 4 else high + 1 - low))
+
+
+def _going_on(place: int, first: int, last: int) -> set[int]:
+    if place == 4:
+        days = (last - first % 7) % 7 if first % 7 != last % 7 else 0
+        return {(first + step) % 7 for step in range(days + 1)}
+    low, high = ((0, 59), (0, 23), (1, 31), (1, 12))[place]
+    if first == last:
+        return {first}
+    return {*range(first, high + 1), *range(low, last + 1)}
+
+
+@pytest.mark.parametrize("days", ["1,1#2", "1#2,1", "mon,fri#1", "5,L5", "1-3,2#2"])
+def test_weekdays_of_which_only_some_are_counted_are_refused(days: str) -> None:
+    """croniter drops the plain weekday beside a counted one, and refuses another without saying why."""
+    with pytest.raises(BadSchedule):
+        expressions.check(f"0 0 * * {days}")
 
 
 @pytest.mark.req("CR-1")
