@@ -136,6 +136,22 @@ class Halt(Frozen):
     advice: str
 
 
+class Problem(Frozen):
+    """A stored or configured item that can't be used now. Everything else goes on.
+
+    Attributes:
+        kind: what it is: `schedule` or `sink`.
+        name: its id or its name.
+        reason: why it can't be used.
+        remedy: what to do.
+    """
+
+    kind: str
+    name: str
+    reason: str
+    remedy: str
+
+
 class SystemStatus(Frozen):
     """A system as it stands: its actors (parents before children) and what needs a person.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from understudy.protocols.base import Event, Frozen, Message
-from understudy.protocols.lifecycle import ActorStatus, Halt
+from understudy.protocols.lifecycle import ActorStatus, Halt, Problem
 from understudy.protocols.schedules import Misfire, Missed, Overlap, ScheduleKind, ScheduleStatus, Waking
 from understudy.protocols.tasks import DEFAULT_QUEUE, MAIN_SESSION, Output, TaskStatus
 
@@ -176,9 +176,14 @@ class SkippedFirings(Frozen):
 
 
 class ScheduleDetail(ScheduleRow):
-    """A schedule with what is known beside its row: the next nominal times, and what the pool skipped."""
+    """A schedule with what is known beside its row: the next nominal times, and what the pool skipped.
+
+    Attributes:
+        problem: why it can't fire on this machine now; None when it can.
+    """
 
     next_runs: tuple[float, ...] = ()
+    problem: str | None = None
     skipped: SkippedFirings | None = None
 
 
@@ -230,6 +235,7 @@ class SystemRow(Frozen):
             is damaged; `degraded` when only others do.
         halted, blocked: which those are, why, and what to do.
         dead_letters: messages that nobody handled, since the start.
+        problems: stored and configured items that can't be used now.
     """
 
     id: Literal["system"] = "system"
@@ -238,6 +244,7 @@ class SystemRow(Frozen):
     halted: tuple[Halt, ...] = ()
     blocked: tuple[Halt, ...] = ()
     dead_letters: int = 0
+    problems: tuple[Problem, ...] = ()
 
 
 class ActorRow(ActorStatus):

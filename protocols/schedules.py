@@ -105,6 +105,7 @@ class ScheduleView(Frozen):
     Attributes:
         next_runs: its next nominal times, none while it is disabled.
         missed: how many times did not fire in all; `last_missed` are the latest of them.
+        problem: why it can't fire on this machine now; None when it can.
     """
 
     id: str
@@ -116,6 +117,7 @@ class ScheduleView(Frozen):
     firings: int = 0
     missed: int = 0
     last_missed: Missed | None = None
+    problem: str | None = None
 
 
 class ScheduleAccepted(Frozen):

@@ -1,5 +1,5 @@
 """Cron."""
 
-from understudy.actors.cron.cron import CronActor, CronState
+from understudy.actors.cron.cron import CronActor, CronState, schedule_problem
 
-__all__ = ["CronActor", "CronState"]
+__all__ = ["CronActor", "CronState", "schedule_problem"]

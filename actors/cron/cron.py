@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
@@ -13,6 +14,7 @@ from understudy.actors.ids import number_of
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
 from understudy.protocols.errors import NotFound, Refused
+from understudy.protocols.lifecycle import Problem
 from understudy.protocols.schedules import (
     AddSchedule,
     CronTick,
@@ -41,6 +43,8 @@ from understudy.supervision.persistent import PersistentActor
 if TYPE_CHECKING:
     from understudy.actors.cron.reckoning import Reckoning
     from understudy.protocols.tasks import TaskSpec
+
+log = logging.getLogger("understudy.cron")
 
 FIRINGS_A_TURN = 500
 """A turn is one journal line; more firings than this are spread over several.
@@ -108,15 +112,35 @@ class CronActor(PersistentActor[CronState]):
         self._due: list[tuple[float, float, str]] = []
         self._armed_at: float | None = None
         self._tasks: dict[str, TaskSpec] = {}
+        self._unusable: dict[str, str] = {}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The schedules that this machine can't reckon now, as found at the start."""
+        return tuple(schedule_problem(name, reason) for name, reason in self._unusable.items())
 
     def on_start(self) -> None:
+        self._unusable = self._find_unusable()
         self._due = [
             (_due_at(one, one.next_at), one.next_at, one.id)
             for one in self.state.schedules.values()
-            if one.next_at is not None
+            if one.next_at is not None and one.id not in self._unusable
         ]
         heapq.heapify(self._due)
         self._fire_due()
+
+    def _find_unusable(self) -> dict[str, str]:
+        """What another machine, or another version of the time zones, could read and this one can't.
+
+        They keep their next time: the start that can read them again settles it by their misfire policy.
+        """
+        found: dict[str, str] = {}
+        for one in self.state.schedules.values():
+            if one.status != "done" and (reason := times.problem_of(one.spec.cron, one.timezone)):
+                found[one.id] = reason
+                extra = {"action": "schedule_unusable", "schedule": one.id}
+                log.warning("%s can't fire: %s", one.id, reason, extra=extra)
+        return found
 
     # -- commands
 
@@ -149,6 +173,8 @@ class CronActor(PersistentActor[CronState]):
         one = self._find(message.id)
         if one.status == "done":
             raise _over(one)
+        if (reason := self._unusable.get(one.id)) is not None:
+            raise Refused(f"{one.id} can't fire: {reason}")
         if one.status == "disabled":
             # After what was fired or missed also when the clock was set back: a name is not used twice.
             missed_at = 0.0 if one.last_missed is None else one.last_missed.last_at
@@ -171,6 +197,7 @@ class CronActor(PersistentActor[CronState]):
         one = self._find(message.id)
         self.emit(ScheduleRemoved(id=one.id))
         self._tasks.pop(one.id, None)
+        self._unusable.pop(one.id, None)
         return ScheduleAccepted(id=one.id)
 
     def list_schedules(self, message: ListSchedules) -> ScheduleList:
@@ -328,18 +355,31 @@ class CronActor(PersistentActor[CronState]):
         return schedule_id
 
     def _view(self, one: Schedule, runs: int) -> ScheduleView:
-        zone = times.find_zone(one.timezone)
+        problem = self._unusable.get(one.id)
+        following: tuple[float, ...] = ()
+        if one.next_at is not None and problem is None:
+            following = times.next_runs(one.spec.cron, times.find_zone(one.timezone), one.next_at, runs)
         return ScheduleView(
             id=one.id,
             spec=one.spec,
             timezone=one.timezone,
             status=one.status,
-            next_runs=() if one.next_at is None else times.next_runs(one.spec.cron, zone, one.next_at, runs),
+            next_runs=following,
+            problem=problem,
             last_nominal_at=one.last_nominal_at,
             firings=one.firings,
             missed=one.missed,
             last_missed=one.last_missed,
         )
+
+
+def schedule_problem(name: str, reason: str) -> Problem:
+    """A schedule that can't fire now, and what to do about it."""
+    remedy = (
+        "mend what the reason names (an update of the system's time zones, the package `tzdata`) and start "
+        f"again: its misfire policy decides about what it missed. Or `understudy cron remove {name}`"
+    )
+    return Problem(kind="schedule", name=name, reason=reason, remedy=remedy)
 
 
 def _over(one: Schedule) -> Refused:

@@ -41,6 +41,17 @@ def find_zone(name: str) -> ZoneInfo:
         raise BadSchedule(f"expected an IANA time zone such as Europe/Zurich, got {name!r}") from None
 
 
+def problem_of(cron: str | None, timezone: str) -> str | None:
+    """Why a stored schedule can't be reckoned on this machine now; None when it can."""
+    try:
+        find_zone(timezone)
+        if cron is not None:
+            expressions.parse(cron)
+    except BadSchedule as error:
+        return str(error)
+    return None
+
+
 def first_due(spec: ScheduleSpec, zone: ZoneInfo, now: float) -> float:
     """The first nominal time of a new schedule, in seconds since the epoch.
 

@@ -13,7 +13,7 @@ from understudy.actors.cron.times import machine_zone
 from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.follower import Follower
 from understudy.actors.projection.keeper import Keeper
-from understudy.actors.projection.live import Live
+from understudy.actors.projection.live import Live, problems_of
 from understudy.actors.projection.live_rows import LIVE_PAUSE_S
 from understudy.actors.projection.model import Kept
 from understudy.protocols.errors import NotPersistent, UnderstudyError
@@ -190,7 +190,7 @@ class ProjectionActor(PersistentActor[ProjectionState]):
         self._live.happened(event)
 
     def _refresh(self) -> None:
-        self._live.refresh(self.system.status())
+        self._live.refresh(self.system.status(), problems_of(self.system))
 
     async def _keep_fresh(self) -> None:
         """Look at the actors while somebody watches; at most a twentieth of the time."""

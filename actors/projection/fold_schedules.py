@@ -82,9 +82,12 @@ def fold_skipped(model: ReadModel, event: FiringSkipped, at: float) -> None:
 def detail_of(model: ReadModel, row: ScheduleRow, runs: int) -> ScheduleDetail:
     """The row with its next `runs` nominal times, and what the pool skipped of it."""
     following: tuple[float, ...] = ()
-    if row.next_at is not None:
+    problem = None if row.status == "done" else times.problem_of(row.cron, row.timezone)
+    if row.next_at is not None and problem is None:
         following = times.next_runs(row.cron, times.find_zone(row.timezone), row.next_at, runs)
-    return ScheduleDetail.model_construct(**dict(row), next_runs=following, skipped=model.skipped.get(row.id))
+    return ScheduleDetail.model_construct(
+        **dict(row), next_runs=following, problem=problem, skipped=model.skipped.get(row.id)
+    )
 
 
 def seed_schedules(model: ReadModel, state: CronState) -> list[Change]:

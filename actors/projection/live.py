@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from understudy.actors.projection.feed import Feed
-    from understudy.protocols.lifecycle import LifecycleEvent, SystemStatus
+    from understudy.protocols.lifecycle import LifecycleEvent, Problem, SystemStatus
+    from understudy.supervision.system import ActorSystem
+
+KEEPERS = ("cron", "notifier")
+"""The actors that keep items which a machine or a configuration can make unusable."""
 
 VITAL = frozenset({"manager", "workers"})
 """Without these no work is done."""
@@ -25,14 +29,14 @@ class Live:
         self._feed = feed
         self._numbered = 0
 
-    def refresh(self, status: SystemStatus) -> None:
+    def refresh(self, status: SystemStatus, problems: tuple[Problem, ...] = ()) -> None:
         """Publish what differs from what the feed has."""
         rows = {actor.name: ActorRow.model_construct(id=actor.name, **dict(actor)) for actor in status.actors}
         feed = self._feed
         changes = [_change("actors", name, row) for name, row in rows.items() if feed.actors.get(name) != row]
         changes += [_change("actors", name, None) for name in feed.actors if name not in rows]
         feed.actors = rows
-        system = system_row(status)
+        system = system_row(status, problems)
         if system != feed.system:
             feed.system = system
             changes.append(_change("system", "system", system))
@@ -68,7 +72,7 @@ class Live:
         )
 
 
-def system_row(status: SystemStatus) -> SystemRow:
+def system_row(status: SystemStatus, problems: tuple[Problem, ...] = ()) -> SystemRow:
     """The system's row: halted when the manager or the pool needs a person (JR-8)."""
     needy = {halt.actor for halt in (*status.halted, *status.blocked)}
     return SystemRow(
@@ -77,7 +81,18 @@ def system_row(status: SystemStatus) -> SystemRow:
         halted=status.halted,
         blocked=status.blocked,
         dead_letters=status.dead_letters,
+        problems=problems,
     )
+
+
+def problems_of(system: ActorSystem) -> tuple[Problem, ...]:
+    """The stored and configured items that can't be used now, of the actors that keep such."""
+    found: list[Problem] = []
+    for name in KEEPERS:
+        cell = system.find(name)
+        if cell is not None:
+            found += getattr(cell.actor, "problems", ())
+    return tuple(found)
 
 
 def incident_text(event: LifecycleEvent) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from understudy.protocols.lifecycle import Halt
+from understudy.protocols.lifecycle import Halt, Problem
 from understudy.protocols.notifications import DeliveryView
 from understudy.protocols.read_model import (
     ActorRow,
@@ -110,6 +110,7 @@ class ServerStatus(Answer):
     version: str
     halted: list[Halt] = []
     blocked: list[Halt] = []
+    problems: list[Problem] = []
     dead_letters: int = 0
     manager: ManagerRow = ManagerRow()
     tasks: TaskCounts = TaskCounts()

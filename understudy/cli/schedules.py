@@ -24,7 +24,7 @@ from understudy.cli.offline import look_at, report_damage
 from understudy.cli.output import console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
-from understudy.protocols.errors import NotFound, Refused
+from understudy.protocols.errors import BadSchedule, NotFound, Refused
 from understudy.protocols.read_model import ScheduleDetail
 from understudy.protocols.schedules import Misfire, Overlap, ScheduleKind, ScheduleSpec, Waking
 from understudy.protocols.tasks import DEFAULT_QUEUE
@@ -86,7 +86,7 @@ def _print_list(page: SchedulePage) -> None:
         out.print(Text("no schedules"))
         return
     if out.width < _WIDE:
-        rows = [[one.id, styled(one.status), when(one.next_at), one.title] for one in page.schedules]
+        rows = [[one.id, _state(one), when(one.next_at), one.title] for one in page.schedules]
         out.print(table(["id", "state", "next", "title"], rows))
     else:
         wide = [_row(one) for one in page.schedules]
@@ -97,16 +97,23 @@ def _print_list(page: SchedulePage) -> None:
 
 def _row(one: ScheduleDetail) -> list[str | Text]:
     facts = [_due(one), one.timezone, when(one.next_at), str(one.firings), _not_fired(one), one.title]
-    return [one.id, styled(one.status), *facts]
+    return [one.id, _state(one), *facts]
+
+
+def _state(one: ScheduleDetail) -> Text:
+    return styled(one.status) if one.problem is None else Text("unusable", style="yellow")
 
 
 def _due(one: ScheduleDetail) -> str:
-    return one.cron or ("once" if one.at is None else times.show(one.at, ZoneInfo(one.timezone)))
+    if one.cron is not None or one.at is None:
+        return one.cron or "once"
+    return when(one.at) if one.problem else times.show(one.at, ZoneInfo(one.timezone))
 
 
 def _not_fired(one: ScheduleDetail) -> str:
     """Why times of it made no task, as far as there were any."""
-    parts = [f"{one.missed} missed"] if one.missed else []
+    parts = [f"can't fire: {one.problem}"] if one.problem else []
+    parts += [f"{one.missed} missed"] if one.missed else []
     if one.skipped is not None:
         parts.append(f"{one.skipped.count} skipped: {one.skipped.task or one.skipped.rule} was in the way")
     return ", ".join(parts)
@@ -278,6 +285,8 @@ def next_runs(
             detail = detail_of(look.model, row, runs)
         else:
             detail = ask(address, lambda client: client.get(_path(what), ScheduleDetail, {"runs": runs}))
+        if detail.problem is not None:
+            raise BadSchedule(f"{what} can't fire: {detail.problem}")
         answer = NextRuns(timezone=detail.timezone, runs=list(detail.next_runs))
     if common.json:
         print_json(answer)

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
+from understudy.actors.cron import schedule_problem, times
+from understudy.actors.projection import ReadModel
 from understudy.cli.answers import ActorPage, ServerStatus, TaskCounts
 from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit
@@ -17,7 +19,7 @@ from understudy.cli.offline import look_at
 from understudy.cli.output import WIDE, console, print_json, styled, table, when
 from understudy.cli.server import owner_of, require_home
 from understudy.cli.settings import COMMON, Common, home_path
-from understudy.protocols.lifecycle import Halt
+from understudy.protocols.lifecycle import Halt, Problem
 from understudy.protocols.read_model import ActorRow, Incident, ManagerRow
 from understudy.supervision.journal import JournalReport
 
@@ -34,6 +36,7 @@ class StatusAnswer(BaseModel):
             `damaged` when none runs and a journal is damaged.
         pid: of the process that owns the home, None when nobody does; `address` is where it serves.
         abandoned_threads: attempts whose callable was given up, since it never returned, and still runs.
+        problems: stored and configured items that can't be used now; everything else goes on.
         actors: of a running system; `journals` of a resting one.
     """
 
@@ -44,6 +47,7 @@ class StatusAnswer(BaseModel):
     address: str | None = None
     halted: list[Halt] = []
     blocked: list[Halt] = []
+    problems: list[Problem] = []
     manager: ManagerRow = ManagerRow()
     tasks: TaskCounts = TaskCounts()
     abandoned_threads: list[str] = []
@@ -102,9 +106,16 @@ def _from_files(home: Path, pid: int | None) -> StatusAnswer:
         tasks=TaskCounts.model_validate(dict(look.model.tasks.counts)),
         messages=len(look.model.messages),
         schedules=len(look.model.schedules),
+        problems=_problems(look.model),
         journals=look.reports,
         not_understood=look.not_folded,
     )
+
+
+def _problems(model: ReadModel) -> list[Problem]:
+    """The stored items that this machine could not use now."""
+    found = [(row, times.problem_of(row.cron, row.timezone)) for row in model.schedules]
+    return [schedule_problem(row.id, why) for row, why in found if why is not None and row.status != "done"]
 
 
 def _print(answer: StatusAnswer) -> None:
@@ -156,6 +167,12 @@ def _print_needs(out: Console, answer: StatusAnswer) -> None:
     for halt in [*answer.halted, *answer.blocked]:
         out.print(
             Text.assemble((f"{halt.actor}: ", "bold red"), f"{halt.error}. {halt.advice}"), soft_wrap=True
+        )
+    for problem in answer.problems:
+        name = f"{problem.kind} {problem.name}: "
+        out.print(
+            Text.assemble((name, "bold yellow"), f"{problem.reason}. To mend it: {problem.remedy}."),
+            soft_wrap=True,
         )
     for report in answer.journals:
         for damage in report.damage:

@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from understudy.actors.projection import ReadModel
-from understudy.actors.projection.live import system_row
+from understudy.actors.projection.live import problems_of, system_row
 from understudy.actors.projection.table import Table
 from understudy.actors.workers import threads_left
 from understudy.protocols.errors import NotFound
-from understudy.protocols.lifecycle import Halt
+from understudy.protocols.lifecycle import Halt, Problem
 from understudy.protocols.read_model import ActorRow, Incident, ManagerRow
 from understudy.webui.context import PAGE_ROWS, Body, Ctx, Limit, PageCursor
 
@@ -46,6 +46,7 @@ class Status(BaseModel):
     home: str | None
     halted: list[Halt] = Field(description="actors that a write error stopped, and what to do")
     blocked: list[Halt] = Field(description="actors whose journal is damaged, and what to do")
+    problems: list[Problem] = Field(description="stored and configured items that can't be used now")
     dead_letters: int = Field(description="messages that nobody handled, since the start")
     actors: int
     read_model: Literal["ready", "away"] = Field(description="while it is away, what follows is empty")
@@ -98,6 +99,7 @@ async def show_status(context: Ctx) -> Status:
         home=row.home,
         halted=list(row.halted),
         blocked=list(row.blocked),
+        problems=list(problems_of(context.system)),
         dead_letters=row.dead_letters,
         actors=len(status.actors),
         read_model="away" if feed is None else "ready",
