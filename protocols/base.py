@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 import typing
+from bisect import bisect_left
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 R = TypeVar("R")
 
 _MUTABLE = (list, dict, set, bytearray, Any, object)
+_NAMED = 5
+_COMPARED = 200
 _TEXT_IN_JSON = (str, bytes, date, time, timedelta, Decimal, UUID, PurePath)
 
 
@@ -98,6 +105,21 @@ def encodable(text: str) -> str:
     JSON has no form for them: a line with one could not be read again.
     """
     return text.encode(errors="backslashreplace").decode()
+
+
+def nearest(name: str, known: Iterable[str], none: str = "none") -> str:
+    """The names in `known` for an error about `name`: all of at most five, else the nearest five of so many.
+
+    An error must not list thousands: it is logged, and shown to whoever asked. Only neighbours in the
+    alphabet are compared, so that a wrong name costs no more among many thousands.
+    """
+    names = sorted(set(known))
+    if len(names) <= _NAMED:
+        return ", ".join(names) or none
+    place = bisect_left(names, name)
+    around = names[max(0, place - _COMPARED) : place + _COMPARED]
+    found = difflib.get_close_matches(name[:_COMPARED], around, n=_NAMED, cutoff=0.0)
+    return f"{', '.join(found)} and {len(names) - len(found)} more"
 
 
 def text_of(error: BaseException | None) -> str:

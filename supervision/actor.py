@@ -163,13 +163,20 @@ class Actor(pykka.Actor):
         """
         self._cell.system.reference(to).tell(message)
 
-    async def ask(self, to: ActorRef[Any] | str, message: Message[R], *, timeout_s: float | None = None) -> R:
+    async def ask(
+        self,
+        to: ActorRef[Any] | str,
+        message: Message[R],
+        *,
+        timeout_s: float | None = None,
+        key: str | None = None,
+    ) -> R:
         """Await another actor's reply inside an async handler; see `ActorRef.ask_async`.
 
         Raises:
             AskCycle: the other one waits for this one.
         """
-        return await self._cell.system.reference(to).ask_async(message, timeout_s=timeout_s)
+        return await self._cell.system.reference(to).ask_async(message, timeout_s=timeout_s, key=key)
 
     def start_timer(
         self,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_OURS = "understudy.supervision."
+
+
 class Handler(NamedTuple):
     """A handler's function (called with the actor and the message) and whether it is `async def`."""
 
@@ -46,10 +49,12 @@ def find_handlers(cls: type) -> Handlers:
     unresolved: list[str] = []
     for base in reversed(cls.__mro__):
         own: dict[type, str] = {}
+        # A reader of the error can change nothing about our own methods.
+        unknown: list[str] = [] if base.__module__.startswith(_OURS) else unresolved
         for name, function in vars(base).items():
             if name.startswith("_") or not isinstance(function, types.FunctionType):
                 continue
-            kind = _handled_type(base, function, unresolved)
+            kind = _handled_type(base, function, unknown)
             if kind is None:
                 continue
             if kind in own:

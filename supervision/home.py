@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudy.protocols.errors import HomeError, HomeInUse, HomeNotWritable, NewerVersion
 from understudy.supervision.files import LOCKFILE, READ, Files
@@ -38,7 +38,7 @@ class Owner(BaseModel):
 class _Format(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    format: int
+    format: int = Field(ge=1, strict=True)
 
 
 class Home:

@@ -6,7 +6,7 @@ import math
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Never, ParamSpec, Self, TypeVar, overload
 
 import trio
 
@@ -62,11 +62,13 @@ class ThreadedSystem:
         if self._error is not None:
             raise self._error
 
-    def spawn(self, actor_class: type[A], *, name: str | None = None, **arguments: Any) -> ActorRef[A]:
+    def spawn(
+        self, actor_class: type[A], *positional: Never, name: str | None = None, **arguments: Any
+    ) -> ActorRef[A]:
         """As `ActorSystem.spawn`."""
 
         async def spawn() -> ActorRef[A]:
-            return await self.system.spawn(actor_class, name=name, **arguments)
+            return await self.system.spawn(actor_class, *positional, name=name, **arguments)
 
         return self._call(spawn)
 
@@ -74,9 +76,13 @@ class ThreadedSystem:
         """As `ActorSystem.stop`."""
         self._call(partial(self.system.stop, name))
 
-    def get(self, name: str) -> ActorRef[Any]:
+    @overload
+    def get(self, name: str) -> ActorRef[Any]: ...
+    @overload
+    def get(self, name: str, actor_class: type[A]) -> ActorRef[A]: ...
+    def get(self, name: str, actor_class: type[Actor] | None = None) -> ActorRef[Any]:
         """As `ActorSystem.get`."""
-        return self.system.get(name)
+        return self.system.get(name) if actor_class is None else self.system.get(name, actor_class)
 
     def status(self) -> SystemStatus:
         """As `ActorSystem.status`."""

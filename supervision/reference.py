@@ -246,30 +246,62 @@ class ActorRef(pykka.ActorRef[A]):
         return await self._ask((message, reply, "", 0, b"", Asked(key, chain)), reply, cell, timeout_s)
 
     @overload
-    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    def ask(
+        self,
+        message: Message[R],
+        *,
+        block: Literal[False],
+        timeout: float | None = None,
+        key: str | None = None,
+    ) -> Future[R]: ...
     @overload
-    def ask(self, message: Message[R], *, block: Literal[True] = True, timeout: float | None = None) -> R: ...
+    def ask(
+        self, message: Any, *, block: Literal[False], timeout: float | None = None, key: str | None = None
+    ) -> Future[Any]: ...
     @overload
-    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+    def ask(
+        self,
+        message: Message[R],
+        *,
+        block: Literal[True] = True,
+        timeout: float | None = None,
+        key: str | None = None,
+    ) -> R: ...
     @overload
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any: ...
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - a typed message has a typed reply
+    def ask(
+        self, message: Any, *, block: Literal[True], timeout: float | None = None, key: str | None = None
+    ) -> Any: ...
+    @overload
+    def ask(
+        self, message: Any, *, block: bool = True, timeout: float | None = None, key: str | None = None
+    ) -> Any: ...
+    def ask(  # pyright: ignore[reportIncompatibleMethodOverride] - a typed message has a typed reply
+        self, message: Any, *, block: bool = True, timeout: float | None = None, key: str | None = None
+    ) -> Any:
         """pykka's ask: blocks for the reply, or returns a `Future` with `block=False`.
 
+        Args:
+            message: what to ask.
+            block: whether to wait here.
+            timeout: seconds to wait.
+            key: idempotency key; see `ask_async`.
+
         Raises:
+            InvalidMessage, NotPersistent: a key that can't be one, or an actor without a journal.
             WouldDeadlock: a blocking ask on the loop's own thread; `await ask_async(...)` there.
             pykka.Timeout: no reply within `timeout` seconds.
         """
         cell = self._cell
+        asked = None if key is None else Asked(self._usable_key(key), ())
         if not block:
             future: Future[Any] = Future()
-            self._submit((message, future, "", 0, b"", None))
+            self._submit((message, future, "", 0, b"", asked))
             return future
         if get_ident() == cell.scheduler.ident:
             msg = f"expected another thread than the loop's to ask {cell} in: `await ref.ask_async(...)`"
             raise WouldDeadlock(msg)
         reply = ThreadReply()
-        cell.scheduler.post(cell, (message, reply, "", 0, b"", None))
+        cell.scheduler.post(cell, (message, reply, "", 0, b"", asked))
         return reply.wait(timeout)
 
     def ask_with_key(self, message: Message[R], *, key: str, timeout: float | None = None) -> R:

@@ -8,11 +8,11 @@ import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Never, ParamSpec, Self, TypeVar, cast, overload
 
 import trio
 
-from understudy.protocols.base import described
+from understudy.protocols.base import described, nearest
 from understudy.protocols.errors import (
     InvalidName,
     NameTaken,
@@ -23,6 +23,7 @@ from understudy.protocols.errors import (
 )
 from understudy.protocols.lifecycle import SystemStatus
 from understudy.supervision import pykka_rules
+from understudy.supervision.arguments import check_arguments, check_class, check_positional
 from understudy.supervision.blocking import at_once, in_thread
 from understudy.supervision.cell import Cell
 from understudy.supervision.clock import Clock, SystemClock
@@ -230,13 +231,16 @@ class ActorSystem:
 
     # -- actors
 
-    async def spawn(self, actor_class: type[A], *, name: str | None = None, **arguments: Any) -> ActorRef[A]:
+    async def spawn(
+        self, actor_class: type[A], *positional: Never, name: str | None = None, **arguments: Any
+    ) -> ActorRef[A]:
         """Start an actor under the system's guardian; returns when it is recovered and started.
 
         Args:
             actor_class: its class; an instance is made with `arguments` now and at each restart.
             name: unique in the system; a persistent actor's journal has this name, so that a name
                 that exists in the home is recovered. Made up when it is None.
+            positional: nothing; an actor's arguments are given by name.
             arguments: keyword arguments of the class.
 
         Raises:
@@ -244,8 +248,10 @@ class ActorSystem:
             JournalDamaged: the journal can't be read; the actor stays listed as blocked.
             Exception: what `__init__` or `on_start` raised; the actor is gone then.
             RuntimeError: the system's block is not open yet.
+            TypeError: no class of an actor, or arguments that it does not take.
         """
         self._on_loop("spawn")
+        check_positional(actor_class, positional)
         cell = self.make_cell(actor_class, name, arguments, self._guardian)
         try:
             await cell.start()
@@ -271,7 +277,9 @@ class ActorSystem:
 
         Raises:
             NameTaken, InvalidName, NotPersistent, Stopping.
+            TypeError: no class of an actor, or arguments that it does not take.
         """
+        check_class(actor_class)
         if self.stopping:
             msg = f"expected a running system to start {actor_class.__name__} in, got one that stops"
             raise Stopping(msg)
@@ -288,6 +296,7 @@ class ActorSystem:
             msg = f"expected a free name, got {name!r}, which {self._cells[name]} has"
             raise NameTaken(msg)
         check_name(name)
+        check_arguments(actor_class, arguments)
         cell = actor_class._make_cell(self, name, dict(arguments), parent)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         self._cells[name] = cell
         if self.journals is not None and cell.persistent:
@@ -305,20 +314,29 @@ class ActorSystem:
         else:
             self._started.pop(cell, None)
 
-    def get(self, name: str) -> ActorRef[Any]:
-        """The reference of the actor with that name.
+    @overload
+    def get(self, name: str) -> ActorRef[Any]: ...
+    @overload
+    def get(self, name: str, actor_class: type[A]) -> ActorRef[A]: ...
+    def get(self, name: str, actor_class: type[Actor] | None = None) -> ActorRef[Any]:
+        """The reference of the actor with that name; with a class, a reference to an actor of that class.
 
         Raises:
-            UnknownActor.
+            UnknownActor: there is none, or it is of another class.
         """
-        return self.cell(name).ref
+        cell = self.cell(name)
+        if actor_class is not None and not issubclass(cell.actor_class, actor_class):
+            expected, got = actor_class.__name__, cell.actor_class.__name__
+            msg = f"expected an actor of class {expected} under the name {name!r}, got one of class {got}"
+            raise UnknownActor(msg)
+        return cell.ref
 
     def cell(self, name: str) -> Cell:
         """The cell of that name; see `get`."""
         try:
             return self._cells[name]
         except KeyError:
-            known = ", ".join(sorted(self._cells)) or "none"
+            known = nearest(name, self._cells)
             msg = f"expected the name of an actor, got {name!r}; there are: {known}"
             raise UnknownActor(msg) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from understudy.actors.cron import times
+from understudy.protocols.base import nearest
 from understudy.protocols.engine import (
     DoneTask,
     ScheduleToAdd,
@@ -119,7 +120,7 @@ class RunDesk:
         if not self._proposes(schedule_id):
             known = [one.id for one in await self.schedules()]
             if schedule_id not in known:
-                names = ", ".join(known) or "there are none"
+                names = nearest(schedule_id, known, "there are none")
                 raise NotFound(f"expected the id of a schedule ({names}), got {schedule_id!r}")
         self._actions.append(ScheduleToRemove(message=RemoveSchedule(id=schedule_id)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from understudy.protocols.base import nearest
 from understudy.protocols.errors import NotConfigured, TooLongTimeout
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Admission:
         return self._profiles.get(name, name)
 
     def _advice(self, name: str) -> str:
-        known = ", ".join(sorted({*self._executors, *self._profiles}))
+        known = nearest(name, {*self._executors, *self._profiles})
         if name in PROFILES or name in self._profiles:
             return (
                 f"expected an executor for the profile {name!r}, got none: name one in the configuration "

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from understudy.protocols.base import nearest
 from understudy.protocols.errors import BadArguments, UnknownFunction
 
 Where = Literal["loop", "thread", "process"]
@@ -127,7 +128,7 @@ class Callables(Mapping[str, Registered]):
             UnknownFunction: there is none.
         """
         if (found := self._all.get(name)) is None:
-            known = ", ".join(sorted(self._all)) or "none is registered: start_cast(callables=...)"
+            known = nearest(name, self._all, "none is registered: start_cast(callables=...)")
             msg = f"expected a registered callable ({known}), got {name!r}"
             raise UnknownFunction(msg)
         return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
+from understudy.protocols.base import nearest
 from understudy.protocols.errors import JournalDamaged, NotFound, UnderstudyError
 from understudy.supervision.journal import JournalReader
 from understudy.supervision.journaled import JournaledCell
@@ -126,7 +127,7 @@ def _place(context: Context, name: str) -> tuple[Files, FilePath]:
     """
     home = context.system.home
     if home is None or not context.system.has_journal(name):
-        known = ", ".join(context.system.journal_names()) or "none"
+        known = nearest(name, context.system.journal_names())
         raise NotFound(f"expected the name of a journal, got {name!r}; there are: {known}")
     return home.files, home.journals / name
 

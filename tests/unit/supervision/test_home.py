@@ -136,7 +136,18 @@ def test_home_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["format.json"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": "new"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        *(
+            f'{{"format": {value}}}'
+            for value in ('"new"', "0", "-1", '"1"', "true", "1.0", "null", "[]", "NaN")
+        ),
+    ],
+)
 def test_format_file_that_says_nothing_is_refused(tmp_path: Path, text: str) -> None:
     """An error that names the file."""
     (tmp_path / "state").mkdir()
