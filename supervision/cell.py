@@ -15,7 +15,7 @@ from pykka.messages import _ActorStop as ActorStop  # pyright: ignore[reportPriv
 from trio.lowlevel import enable_ki_protection
 
 from understudy.protocols import lifecycle as events
-from understudy.protocols.base import nearest, text_of
+from understudy.protocols.base import text_of
 from understudy.protocols.errors import InvalidMessage, OutcomeUnknown, Refused, UnknownMessage
 from understudy.supervision.boundary import contained, contained_unless_cancelled
 from understudy.supervision.handlers import flaw_of
@@ -169,10 +169,8 @@ class Cell(LivingCell):
 
     def unknown_message(self, message: object) -> Refused:
         """The error that names actor and message type, and what the actor does handle."""
-        known = nearest(
-            type(message).__name__,
-            (kind.__name__ for kind in self.handlers),
-            "nothing: a handler is a public method whose one parameter is annotated with a message class",
+        known = ", ".join(sorted(kind.__name__ for kind in self.handlers)) or (
+            "nothing: a handler is a public method whose one parameter is annotated with a message class"
         )
         unresolved = self.actor_class._unresolved  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         more = f"; annotations that could not be resolved: {', '.join(unresolved)}" if unresolved else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from understudy.protocols.base import described, nearest
+from understudy.protocols.base import described
 from understudy.protocols.errors import NewerVersion, RecordNotUnderstood
 from understudy.protocols.upcasting import by_name, upcast
 from understudy.supervision.state_json import state_writer
@@ -183,7 +183,7 @@ class Records:
         except ValidationError as error:
             for event in _events_of(_object_of(line)):
                 if event.get("type") not in self._named:
-                    applied = nearest(str(event.get("type")), self._named)
+                    applied = ", ".join(self._named) or "none"
                     owner, kind = self._owner.__name__, event.get("type")
                     return f"expected an event that {owner} applies ({applied}), got {kind!r}"
             first = error.errors(include_url=False)[0]
