@@ -206,23 +206,24 @@ def request(attempt: Attempt, registered: Registered, arguments: dict[str, Any],
         CallFailed: an argument can't be sent to another process.
     """
     function = registered.function
-    module, main = function.__module__, None
-    if module == "__main__":
-        main = getattr(sys.modules["__main__"], "__file__", None)
     try:
-        packed = base64.b64encode(pickle.dumps(arguments)).decode()
+        pickled = pickle.dumps(arguments)
     except Exception as error:
         msg = f"expected arguments that can be sent to a process, got {error}"
         raise CallFailed(msg) from error
+    main = None
+    if function.__module__ == "__main__" or b"__main__" in pickled:
+        main = getattr(sys.modules["__main__"], "__file__", None)
     call = {
-        "module": module,
+        "module": function.__module__,
         "main": None if main is None else str(Path(main).absolute()),
         "function": function.__qualname__,
-        "arguments": packed,
+        "arguments": base64.b64encode(pickled).decode(),
         "context": registered.wants_context,
         "task": attempt.task,
         "attempt": attempt.number,
         "folder": str(folder),
+        "result_bytes": RESULT_BYTES,
         "env": {**dict(attempt.spec.env), "UNDERSTUDY_ATTEMPT": attempt.mark},
         "path": [str(Path(entry).absolute()) for entry in sys.path],
     }
@@ -232,10 +233,9 @@ def request(attempt: Attempt, registered: Registered, arguments: dict[str, Any],
 def _value(said: dict[str, Any]) -> str | None:
     if "error" in said:
         raise CallFailed(str(said["error"]))
-    value = said["value"]
-    if value is not None and len(value.encode()) > RESULT_BYTES:
-        raise CallFailed(too_long(len(value.encode())))
-    return value
+    if "too_long" in said:
+        raise CallFailed(too_long(said["too_long"]))
+    return said["value"]
 
 
 def too_long(found: int) -> str:

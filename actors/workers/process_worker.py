@@ -1,8 +1,8 @@
 """A worker process: takes one call after the other. Run as a script; imports the standard library only.
 
 It reads lines of JSON from the socket whose descriptor it is given, and writes lines of JSON:
-`{"out": text}`, `{"progress": 0.5, "note": text}`, and at the end of a call `{"value": JSON or null}` or
-`{"error": text}`. It ends when the socket is closed.
+`{"out": text}`, `{"progress": 0.5, "note": text}`, and at the end of a call `{"value": JSON or null}`,
+`{"too_long": bytes}` or `{"error": text}`. It ends when the socket is closed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 import traceback
+import types
 from typing import Any, NoReturn
 
 MAIN = "__understudy_main__"
+PIECE_CHARACTERS = 64 * 1024
+"""More text than that goes over the line in several pieces."""
+ERROR_CHARACTERS = 8 * 1024
+NOTE_CHARACTERS = 200
 
 
 class Line:
@@ -30,6 +36,7 @@ class Line:
         self._socket = socket.socket(fileno=number)
         self._socket.settimeout(None)  # the pool's end is not, and made both
         self._reading = self._socket.makefile("rb")
+        self._turn = threading.Lock()
 
     def read(self) -> dict[str, Any] | None:
         """The next call; None when there will be none."""
@@ -38,7 +45,14 @@ class Line:
 
     def say(self, **what: object) -> None:
         """Tell the pool something."""
-        self._socket.sendall(json.dumps(what).encode() + b"\n")
+        data = json.dumps(what).encode() + b"\n"
+        with self._turn:
+            self._socket.sendall(data)
+
+    def text(self, text: str) -> None:
+        """Tell the pool output, in pieces that the line can hold."""
+        for start in range(0, len(text), PIECE_CHARACTERS):
+            self.say(out=text[start : start + PIECE_CHARACTERS])
 
 
 class Printed(io.TextIOBase):
@@ -54,8 +68,7 @@ class Printed(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Send it."""
-        if text:
-            self._line.say(out=text)
+        self._line.text(text)
         return len(text)
 
 
@@ -74,11 +87,11 @@ class ProcessContext:
 
     def progress(self, done: float, note: str = "") -> None:
         """See `TaskContext`."""
-        self._line.say(progress=done, note=note)
+        self._line.say(progress=done, note=str(note)[:NOTE_CHARACTERS])
 
     def write(self, text: str) -> None:
         """See `TaskContext`."""
-        self._line.say(out=text)
+        self._line.text(text)
 
 
 def serve(line: Line) -> None:
@@ -89,10 +102,10 @@ def serve(line: Line) -> None:
         try:
             os.chdir(call["folder"])
             os.environ.update(call["env"])
-            answer = {"value": carry_out(line, call)}
+            answer = carry_out(line, call)
         except Exception as error:  # noqa: BLE001 - it is the attempt's
-            line.say(out=traceback.format_exc())
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            line.text(traceback.format_exc())
+            answer = {"error": described(error)}
         os.chdir(home)
         for name in os.environ.keys() - environment.keys():
             del os.environ[name]
@@ -100,33 +113,52 @@ def serve(line: Line) -> None:
         line.say(**answer)
 
 
-def carry_out(line: Line, call: dict[str, Any]) -> str | None:
-    """The value of a call, as JSON."""
+def described(error: BaseException) -> str:
+    """The type and the text of an error, cut to a length that the line can hold."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the caller's own `__str__`
+        text = "its text can't be had: __str__ raised"
+    if (left_out := len(text) - ERROR_CHARACTERS) > 0:
+        text = f"{text[:ERROR_CHARACTERS]} [… {left_out} characters left out …]"
+    return f"{type(error).__name__}: {text}"
+
+
+def carry_out(line: Line, call: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a call: its value as JSON, or the length of one that is too long."""
     sys.path[:] = call["path"]
-    function = find(call["module"], call["main"], call["function"])
+    if call["main"] is not None:
+        import_main(call["main"])
+    function = find(call["module"], call["function"])
     arguments = pickle.loads(base64.b64decode(call["arguments"]))  # noqa: S301 - written by the pool
     if call["context"]:
         arguments["context"] = ProcessContext(line, call["task"], call["attempt"])
     result = function(**arguments)
     if result is None:
-        return None
+        return {"value": None}
     to_json = importlib.import_module("pydantic_core").to_json
-    return to_json(result, inf_nan_mode="strings").decode()
+    value = to_json(result, inf_nan_mode="strings")
+    if len(value) > call["result_bytes"]:
+        return {"too_long": len(value)}
+    return {"value": value.decode()}
 
 
-_mains: dict[str, dict[str, Any]] = {}
+_mains: dict[str, types.ModuleType] = {}
 
 
-def find(module: str, main: str | None, qualname: str) -> Any:
-    """The function of that name; of the program's main module by running it under another name."""
-    if main is not None:
-        if main not in _mains:
-            _mains[main] = runpy.run_path(main, run_name=MAIN)
-        first, _, rest = qualname.partition(".")
-        found = _mains[main][first]
-    else:
-        found, rest = importlib.import_module(module), qualname
-    for name in rest.split(".") if rest else ():
+def import_main(path: str) -> None:
+    """Run the program's main file under another name, and let pickled classes of it be found there."""
+    if path not in _mains:
+        module = types.ModuleType(MAIN)
+        module.__dict__.update(runpy.run_path(path, run_name=MAIN))
+        _mains[path] = module
+    sys.modules["__main__"] = sys.modules[MAIN] = _mains[path]
+
+
+def find(module: str, qualname: str) -> Any:
+    """The function of that name."""
+    found: Any = importlib.import_module(module)
+    for name in qualname.split("."):
         found = getattr(found, name)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -344,3 +345,120 @@ def test_a_name_is_registered_once() -> None:
     table.register(add)
     with pytest.raises(ValueError, match="expected a free name"):
         table.register(add)
+
+
+def print_one_long_line() -> None:
+    """Prints 2.2 MB without an end of line."""
+    print("x" * 2_200_000)  # noqa: T201
+
+
+def print_from_threads() -> None:
+    """Prints long lines from eight threads at once."""
+    threads = [threading.Thread(target=print, args=("y" * 300_000,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def note_at_length(context: TaskContext) -> None:
+    """Notes 3 MB."""
+    context.progress(0.5, "n" * 3_000_000)
+
+
+@pytest.mark.parametrize("function", [print_one_long_line, print_from_threads, note_at_length])
+async def test_what_a_process_callable_writes_at_length_does_not_fail_it(
+    tmp_path: Path, function: Callable[..., None]
+) -> None:
+    """In one line, from several threads, or as a note of its progress."""
+    callables = Callables()
+    callables.register(where="process")(function)
+    async with ActorSystem(tmp_path) as system:
+        stage = await Stage.set(system, callables=callables)
+        await call(stage, function.__name__)
+        assert (await outcome_of(stage)).status == "succeeded"
+
+
+class Unspeakable(Exception):
+    """Its text can't be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def fail_at_length() -> None:
+    """Fails with 3 MB of text."""
+    raise ValueError("e" * 3_000_000)
+
+
+def fail_without_a_text() -> None:
+    """Fails with an error whose text can't be had."""
+    raise Unspeakable
+
+
+def return_too_much() -> str:
+    """Returns 3 MB."""
+    return "r" * 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (fail_at_length, "ValueError: eee"),
+        (fail_without_a_text, "Unspeakable: its text can't be had"),
+        (return_too_much, "bytes of JSON, got 3,000,002"),
+    ],
+)
+async def test_an_error_or_a_result_that_is_too_long_for_the_line_is_told_as_such(
+    tmp_path: Path, function: Callable[..., object], said: str
+) -> None:
+    """The reason is what happened, and not that the worker does not answer."""
+    callables = Callables()
+    callables.register(where="process")(function)
+    async with ActorSystem(tmp_path) as system:
+        stage = await Stage.set(system, callables=callables)
+        await call(stage, function.__name__)
+        result = await outcome_of(stage)
+        assert said in result.reason
+        assert "answer" not in result.reason
+
+
+PROGRAM = """\
+import sys
+
+import trio
+from pydantic import BaseModel
+from tests.unit.actors.stage import Stage
+from understudy import ActorSystem
+from understudy.actors.workers import Callables
+from understudy.protocols.tasks import CreateTask, TaskSpec
+class Point(BaseModel):
+    x: int
+def double(point: Point) -> int:
+    assert isinstance(point, Point)
+    return point.x * 2
+async def main():
+    c = Callables(); c.register(where="process")(double)
+    async with ActorSystem(sys.argv[1]) as system:
+        stage = await Stage.set(system, callables=c)
+        asked = {"title": "double", "executor": "python", "function": "double"}
+        asked["arguments"] = {"point": {"x": 4}}
+        await stage.ask(CreateTask(spec=TaskSpec.model_validate(asked)))
+        (r,) = await stage.wait_told(1)
+        print(r.status, r.value)
+if __name__ == "__main__":
+    trio.run(main)
+"""
+
+
+async def test_an_argument_may_be_of_a_class_of_the_programs_main_file(tmp_path: Path) -> None:
+    """The worker runs that file under another name, and finds the class in it."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    with trio.fail_after(60):
+        done = await trio.run_process(
+            [sys.executable, str(program), str(tmp_path / "home")],
+            capture_stdout=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
+    assert done.stdout == b"succeeded 8\n"
