@@ -377,6 +377,22 @@ class Stopping(UnderstudyError):
     title = "Shutting down"
 
 
+class OutOfResources(UnderstudyError):
+    """The machine has no descriptor, memory, thread or process left; nothing was begun. Try again later.
+
+    Attributes:
+        want: what is lacking: "file descriptors", "memory", "threads" or "processes".
+    """
+
+    code = "out_of_resources"
+    status = 503
+    title = "Out of resources"
+
+    def __init__(self, message: str, *, want: str = "") -> None:
+        super().__init__(message)
+        self.want = want
+
+
 class CommandNotStarted(UnderstudyError):
     """The operating system would not start a command; nothing ran. Trying again needs a change.
 

@@ -194,13 +194,17 @@ class DeliveryMade(Event):
 
 
 class DeliveryRetried(Event):
-    """The attempt failed, or the runtime went down under it: tried again at `retry_at` (epoch seconds)."""
+    """The attempt failed, or the runtime went down under it: tried again at `retry_at` (epoch seconds).
+
+    `want` is what the machine lacked for it, such as file descriptors: that attempt does not count.
+    """
 
     id: str
     sink: str
     attempt: int
     error: str
     retry_at: float
+    want: str = ""
 
 
 class DeliveryGivenUp(Event):

@@ -346,7 +346,11 @@ class TaskRequeued(Event):
 
 
 class TaskRetried(Event):
-    """The attempt failed or timed out: `pending` again until `retry_at` (epoch seconds); `why` says so."""
+    """The attempt failed or timed out: `pending` again until `retry_at` (epoch seconds); `why` says so.
+
+    `want` is what the machine lacked (file descriptors, memory, threads, processes) when the attempt could
+    not even begin: that uses up no retry.
+    """
 
     id: str
     attempt: int
@@ -357,6 +361,7 @@ class TaskRetried(Event):
     source: str = "worker"
     exit_code: int | None = None
     output: Output = Output()
+    want: str = ""
 
 
 class TaskCancelRequested(Event):

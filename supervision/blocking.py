@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 import trio
 
 from understudy.protocols.errors import WouldDeadlock
+from understudy.supervision.wants import out_of, want_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +45,24 @@ async def in_thread(
 
     Raises:
         WouldDeadlock: called from another loop than trio's.
+        OutOfResources: no thread can be started; `function` was not called.
     """
     if not trio.lowlevel.in_trio_task():
         msg = "expected a task of the system's own loop for run_blocking, got another loop or thread"
         raise WouldDeadlock(msg)
-    return await trio.to_thread.run_sync(function, *arguments, limiter=limiter)
+    begun = False
+
+    def call() -> T:
+        nonlocal begun
+        begun = True
+        return function(*arguments)
+
+    try:
+        return await trio.to_thread.run_sync(call, limiter=limiter)
+    except (RuntimeError, MemoryError) as error:
+        if begun or (want := want_of(error)) is None:
+            raise
+        raise out_of(want, "make a blocking call", error) from error
 
 
 async def at_once(

@@ -191,8 +191,13 @@ class Child:
             self._upkeep.post(noticed.set)
 
         # Not trio's threads: as many children as its limiter has tokens would starve everybody else.
-        threading.Thread(target=wait, name=f"understudy-wait-{self.pid}", daemon=True).start()
-        await noticed.wait()
+        try:
+            threading.Thread(target=wait, name=f"understudy-wait-{self.pid}", daemon=True).start()
+        except (RuntimeError, MemoryError):  # neither a descriptor nor a thread is left: look now and then
+            while self._process.poll() is None:  # noqa: ASYNC110 - nothing would tell us of its exit
+                await trio.sleep(_POLL_MAX_S)
+        else:
+            await noticed.wait()
 
     async def _end_group(self) -> None:
         """End what is left of the group when its leader has been reaped.

@@ -31,6 +31,7 @@ from understudy.supervision.keys import KeyWindow
 from understudy.supervision.outbox import Outbox, sender_of
 from understudy.supervision.recovery import snapshot_body
 from understudy.supervision.scheduler import BUSY, PAUSED, QUEUED, STOPPED
+from understudy.supervision.wants import RESUME_EVERY_S, want_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -322,6 +323,8 @@ class JournaledCell(Cell):
         self._stand_still("halted", ActorHalted(f"{self} is halted: {text}; {advice}"), text, advice)
         self.publish(lifecycle.ActorHalted, error=text, advice=advice)
         every_s = self.system.settings.resume_every_s
+        if every_s is None and want_of(error) is not None:
+            every_s = RESUME_EVERY_S  # an outage of the machine's, which ends by itself
         if every_s is not None:
             self.system.resume_later(self, every_s)
 

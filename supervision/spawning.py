@@ -24,6 +24,7 @@ from understudy.protocols.errors import (
     CommandNotStarted,
     Stopping,
 )
+from understudy.supervision.wants import want_of, wants_named
 
 T = TypeVar("T")
 Post = Callable[[Callable[[], None]], None]
@@ -61,13 +62,16 @@ class SpawnThread:
 
         Raises:
             Stopping: the thread has been closed.
+            OutOfResources: it can't be started now.
         """
         if self._closed:
             msg = "expected a running system, got one that is shutting down: no process is started any more"
             raise Stopping(msg)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="understudy-spawn", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name="understudy-spawn", daemon=True)
+            with wants_named("start the thread that starts commands"):
+                thread.start()
+            self._thread = thread
         ticket = _Ticket(job, self._post)
         self._jobs.put(ticket.run)
         with trio.CancelScope(shield=True):
@@ -138,7 +142,14 @@ class Launcher:
         Raises:
             CommandNotFound, CommandNotExecutable, BadWorkingFolder, CommandNotStarted: it did not
                 start; nothing is left behind.
+            OutOfResources: likewise, and it would start if the machine had more to give.
         """
+        with wants_named("start a command"):
+            return self._start(command, cwd, env, pass_fds)
+
+    def _start(
+        self, command: Sequence[str], cwd: Path, env: Mapping[str, str], pass_fds: Sequence[int]
+    ) -> tuple[subprocess.Popen[bytes], int]:
         self._probe()
         check_startable(command, cwd, env)
         reading, writing = os.pipe()
@@ -157,7 +168,12 @@ class Launcher:
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             os.close(reading)
+            if want_of(error) is not None:
+                raise
             raise _not_started(error, command, cwd) from error
+        except BaseException:  # no memory, for one
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
         os.set_blocking(reading, False)
@@ -181,13 +197,14 @@ class Launcher:
         """
         if self._probed:
             return
-        self._probed = True
         if sys.platform != "linux":
+            self._probed = True
             return  # macOS has no such signal: the mark is all there is
         setpriv = shutil.which("setpriv")
         if setpriv and _works([setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", ":"]):
-            self._setpriv = setpriv
+            self._setpriv, self._probed = setpriv, True
         else:
+            self._probed = True
             self._die_with_parent = _die_with(os.getpid())
             _log.info("no setpriv with --pdeathsig: children are forked", extra={"action": "processes.probe"})
 
@@ -237,7 +254,9 @@ def _not_started(error: Exception, command: Sequence[str], cwd: Path) -> Command
 def _works(command: Sequence[str]) -> bool:
     try:
         return subprocess.run(command, check=False, capture_output=True, timeout=_END_S).returncode == 0
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        if want_of(error) is not None:
+            raise  # it says nothing of the command
         return False
 
 

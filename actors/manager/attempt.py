@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import logging
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
@@ -11,12 +12,16 @@ from understudy.protocols.base import described, text_of
 from understudy.protocols.engine import FailRun, FinishRun, RunAnswer
 from understudy.protocols.errors import SessionInvalid
 from understudy.supervision.boundary import contained_unless_cancelled
+from understudy.supervision.wants import want_of
 
 if TYPE_CHECKING:
     from understudy.actors.engines import Engine
     from understudy.actors.manager.desk import RunDesk
     from understudy.actors.manager.sessions import Sessions
     from understudy.protocols.engine import ActionProblem, Reply, RunRequest
+
+log = logging.getLogger("understudy.manager")
+WANT_RETRY_S: Final = 2.0
 
 
 class Attempt:
@@ -56,8 +61,18 @@ class Attempt:
             return self._failed(f"no answer within {self._timeout_s:g} s")
         except BaseException as raised:  # noqa: BLE001 - whatever an engine raises is a failed attempt
             failure = contained_unless_cancelled(raised)
+            if (want := want_of(failure)) is not None:
+                return await self._once_there_is_room(want)
             return self._failed(text_of(failure) or type(failure).__name__)
         return report
+
+    async def _once_there_is_room(self, want: str) -> FinishRun | FailRun:
+        """Try again: the machine lacked something for the call, which is no failure of the engine's."""
+        extra = {"action": "engine_waits", "want": want}
+        log.warning("the engine waits for %s, which the machine lacks", want, extra=extra)
+        self._desk.forget_after(0)
+        await trio.sleep(WANT_RETRY_S)
+        return await self.carry_out()
 
     async def _answered(self) -> FinishRun:
         """The engine's answer; its actions are sent back while they can't be done, and dropped at last."""

@@ -194,6 +194,8 @@ class NotifierActor(PersistentActor[NotifierState]):
     def delivery_retried(self, event: DeliveryRetried) -> None:
         delivery = self.state.open[event.id]
         delivery.status, delivery.error, delivery.due_at = "queued", event.error, event.retry_at
+        if event.want:
+            delivery.before += 1
 
     def delivery_given_up(self, event: DeliveryGivenUp) -> None:
         delivery = self.state.open.pop(event.id)
@@ -278,15 +280,19 @@ class NotifierActor(PersistentActor[NotifierState]):
     def _failed(self, lane: Lane, delivery: OpenDelivery, message: AttemptMade) -> None:
         """Try it again later, or give it up."""
         config, error = lane.config, message.error or ""
-        made = delivery.attempts - delivery.before
+        made = max(1, delivery.attempts - delivery.before)
         delay_s = config.backoff().delay_s(made, self.random)
         delay_s = max(delay_s, min(message.retry_after_s or 0.0, RETRY_AFTER_CAP_S))
         retry_at = self.clock.time() + delay_s
-        if made >= min(config.attempts, message.tries or config.attempts):
+        if message.want:
+            reason = ""  # nothing was sent: it waits, however often and long
+        elif made >= min(config.attempts, message.tries or config.attempts):
             reason = f"{error} (attempt {delivery.attempts})"
         elif retry_at > delivery.queued_at + config.max_age_s:
             reason = f"{error} (attempt {delivery.attempts}, and it waits for {config.max_age_s:g} s)"
         else:
+            reason = ""
+        if not reason:
             self.emit(
                 DeliveryRetried(
                     id=delivery.id,
@@ -294,6 +300,7 @@ class NotifierActor(PersistentActor[NotifierState]):
                     attempt=delivery.attempts,
                     error=error,
                     retry_at=retry_at,
+                    want=message.want,
                 )
             )
             lane.put(delivery)

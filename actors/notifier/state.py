@@ -36,7 +36,7 @@ class OpenDelivery(BaseModel):
     Attributes:
         about: the notification's id.
         attempts: started so far; with the id the token of the running one.
-        before: those of them that do not count any more, since it was revived after them.
+        before: those of them that do not count: it was revived after them, or the machine lacked something.
         due_at: not tried before, in seconds since the epoch.
     """
 
@@ -111,11 +111,13 @@ class AttemptMade(Message[None]):
     Attributes:
         error: why it failed; None when the sink has taken the delivery.
         tries, retry_after_s: see `NotDelivered`.
+        want: what the machine lacked for it (file descriptors, memory, threads, processes); else empty.
     """
 
     id: str
     attempt: int
     error: str | None
+    want: str = ""
     tries: int | None = None
     retry_after_s: float | None = None
 

@@ -11,7 +11,7 @@ import trio
 from understudy.actors.workers.process_pool import MARK
 from understudy.actors.workers.state import AttemptEnded
 from understudy.protocols.base import text_of
-from understudy.protocols.errors import ActorStopped, CommandNotStarted, TaskRefused
+from understudy.protocols.errors import ActorStopped, CommandNotStarted, OutOfResources, TaskRefused
 from understudy.supervision.boundary import contained_unless_cancelled
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ async def carry_out(
     Whether it was in time is decided here, once: by when its outcome is seen. A tick of its timer that
     comes before or behind the outcome changes nothing of that.
     """
-    exit_code, reason, hopeless = None, "ended before it was done", False
+    exit_code, reason, hopeless, want = None, "ended before it was done", False, ""
     attempt.begun = True
     try:
         with attempt.scope:
@@ -111,6 +111,7 @@ async def carry_out(
     except BaseException as raised:  # noqa: BLE001 - whatever an executor raises is a failed attempt
         error = contained_unless_cancelled(raised)
         reason = text_of(error) or type(error).__name__
+        want = error.want if isinstance(error, OutOfResources) else ""
         hopeless = isinstance(error, CommandNotStarted | TaskRefused)
     ended = AttemptEnded(
         task=attempt.task,
@@ -118,6 +119,7 @@ async def carry_out(
         exit_code=exit_code,
         reason=reason,
         hopeless=hopeless,
+        want=want,
         value=attempt.value,
         output=await attempt.capture.close(),
     )

@@ -15,8 +15,10 @@ from understudy.actors.workers.context import AttemptContext
 from understudy.actors.workers.process_pool import CallFailed, ProcessPool, too_long
 from understudy.actors.workers.registration import CONTEXT
 from understudy.protocols.base import described
+from understudy.protocols.errors import OutOfResources
 from understudy.protocols.tasks import RESULT_BYTES
 from understudy.supervision.boundary import contained_unless_cancelled
+from understudy.supervision.wants import wants_named
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,6 +84,7 @@ class PythonExecutor:
 
         Raises:
             CallFailed: it raised, or returned what is not JSON, or too much of it.
+            OutOfResources: it was not called, since no thread or process can be started now.
             TaskRefused: it is not registered any more.
         """
         registered = self._callables.find(attempt.spec.function)
@@ -101,6 +104,8 @@ class PythonExecutor:
                 result = registered.function(**arguments)
         except BaseException as error:
             contained_unless_cancelled(error)
+            if threaded and isinstance(error, OutOfResources):
+                raise  # there is no thread for it: the callable was not called
             frames = traceback.format_exception(error)
             attempt.capture.put("".join(frames).encode(errors="replace"))
             raise CallFailed(described(error)) from error
@@ -131,7 +136,8 @@ class PythonExecutor:
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(arrive)
 
-        trio.lowlevel.start_thread_soon(call, deliver, name=f"understudy {attempt.mark}")
+        with wants_named("start a thread"):
+            trio.lowlevel.start_thread_soon(call, deliver, name=f"understudy {attempt.mark}")
         try:
             await done.wait()
         except trio.Cancelled:
@@ -147,7 +153,8 @@ class PythonExecutor:
             raise
         value, error = found[0]
         if error is not None:
-            raise error if isinstance(error, Exception) else CallFailed(described(error)) from error
+            own = isinstance(error, Exception) and not isinstance(error, OutOfResources)
+            raise error if own else CallFailed(described(error)) from error
         return value
 
 

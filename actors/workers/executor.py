@@ -83,7 +83,8 @@ class Executor(Protocol):
 
     `run` returns the exit code: 0 for success. To be cancelled means to end the work (with shielded
     clean-up of at most the grace period and a kill) and to let `trio.Cancelled` go on; an exception
-    is a failed attempt whose reason is the exception's text. One that also has `check(spec)`, which
+    is a failed attempt whose reason is the exception's text. `OutOfResources` is none: it says that the work
+    could not begin, and the task waits, without using up a retry. One that also has `check(spec)`, which
     raises a `TaskRefused`, says so when the task is made.
     """
 

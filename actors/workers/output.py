@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from understudy.protocols.errors import OutOfResources
 from understudy.protocols.tasks import EXCERPT_BYTES, FILE_BYTES, RECORD_BYTES, Output
 from understudy.supervision.blocking import in_thread
 from understudy.supervision.files import REPLACE, Files
@@ -94,7 +95,10 @@ class Capture:
         async with self._order:
             if data := self._take():
                 # In a thread: a full page cache makes a writer wait, and the loop must not.
-                await self._run_blocking(self._append, data, limiter=trio.CapacityLimiter(1))
+                try:
+                    await self._run_blocking(self._append, data, limiter=trio.CapacityLimiter(1))
+                except OutOfResources:  # no thread is left
+                    self._append(data)
 
     async def close(self) -> Output:
         """Close the file; what there is of the output."""
@@ -103,7 +107,10 @@ class Capture:
         if self._pending or self._file is not None:
             with trio.CancelScope(shield=True):
                 await self.flush()
-                await self._run_blocking(self._close, limiter=trio.CapacityLimiter(1))
+                try:
+                    await self._run_blocking(self._close, limiter=trio.CapacityLimiter(1))
+                except OutOfResources:
+                    self._close()
         return self.now()
 
     def now(self) -> Output:

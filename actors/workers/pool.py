@@ -37,7 +37,7 @@ from understudy.actors.workers.state import (
 )
 from understudy.actors.workers.threads import threads_left
 from understudy.actors.workers.waiting import Waiting
-from understudy.actors.workers.why import retry_of, why_waiting
+from understudy.actors.workers.why import lack_of, retry_of, why_waiting
 from understudy.actors.workers.workspaces import Workspaces
 from understudy.protocols.errors import DuplicateTask, NotConfigured, NotFound, Refused, TaskOver, TaskRefused
 from understudy.protocols.notifications import TaskDone
@@ -70,6 +70,8 @@ from understudy.supervision.persistent import PersistentActor
 log = logging.getLogger("understudy.workers")
 
 RETRY_CAP_S = 300.0
+WANT_BACKOFF = Backoff(initial_s=0.25, cap_s=10.0)
+"""Between the tries to begin an attempt for which the machine lacks something."""
 FORGOTTEN_A_TURN = 100
 """Of more, as when fewer are to be kept than before, the rest goes with the next ends."""
 RESERVED_KEPT = 10_000
@@ -137,6 +139,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         self._waiting = Waiting(limit, config.queue_limits)
         self._asleep: set[str] = set()
         self._running: dict[str, Attempt] = {}
+        self._wants: dict[str, int] = {}  # how often in a row an attempt of the task could not begin
         self._show = partial(show, self.system)
         self._runners = Runners(self.ref, self.start_task, self.clock.monotonic)
 
@@ -308,6 +311,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         task.status, task.attempts, task.due_at, task.started_at = (
             "running", event.attempt, None, self.turn_time,
         )  # fmt: skip
+        task.want = ""
 
     def task_requeued(self, event: TaskRequeued) -> None:
         task = self.state.active[event.id]
@@ -316,6 +320,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
     def task_retried(self, event: TaskRetried) -> None:
         task = self.state.active[event.id]
         task.status, task.failures, task.due_at = "pending", event.failures, event.retry_at
+        task.want = event.want
         if event.output.file is not None:
             task.files = (*task.files, event.attempt)
 
@@ -440,12 +445,33 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             self._finish(task, "canceled", reason, task.cancel.source, ended)
         elif ended.exit_code == 0 and not attempt.overdue:
             self._finish(task, "succeeded", reason, "worker", ended)
+        elif ended.want and not attempt.overdue:
+            self._wait_for(ended.want, task, reason)
         else:
             source = "runtime" if attempt.overdue else "worker"
             if task.failures < task.spec.retries and not ended.hopeless:
                 self._retry(task, reason, source, ended)
             else:
                 self._finish(task, "failed", reason, source, ended)
+
+    def _wait_for(self, want: str, task: ActiveTask, reason: str) -> None:
+        """The attempt could not begin: the task waits, however often, and no retry is used up."""
+        self._wants[task.id] = wants = self._wants.get(task.id, 0) + 1
+        now = self.clock.time()
+        retry_at = now + WANT_BACKOFF.delay_s(wants, self.random)
+        self.emit(
+            TaskRetried(
+                id=task.id,
+                attempt=task.attempts,
+                failures=task.failures,
+                reason=reason,
+                retry_at=retry_at,
+                why=lack_of(want, retry_at, now, self._zone),
+                source="runtime",
+                want=want,
+            )
+        )
+        self._enqueue(task)
 
     def _recover(self, task: ActiveTask) -> None:
         """The runtime crashed under the attempt."""
@@ -472,6 +498,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
         spec, now = task.spec, self.clock.time()
         backoff = Backoff(initial_s=spec.retry_delay_s, cap_s=max(RETRY_CAP_S, spec.retry_delay_s))
         failures = task.failures + 1
+        self._wants.pop(task.id, None)
         retry_at = now + backoff.delay_s(failures, self.random)
         self.emit(
             TaskRetried(
@@ -510,6 +537,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             output=ended.output if ended else NOTHING,
             forgets=tuple(name for name, _ in oldest),
         )
+        self._wants.pop(task.id, None)
         was_pending = task.status == "pending"
         self.emit(event)
         for name, forgotten in oldest:

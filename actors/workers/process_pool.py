@@ -18,6 +18,7 @@ from understudy.actors.workers.context import bounded
 from understudy.protocols.errors import UnderstudyError
 from understudy.protocols.tasks import RESULT_BYTES
 from understudy.supervision.blocking import in_thread
+from understudy.supervision.wants import wants_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,7 +84,8 @@ class ProcessPool:
             CallFailed: it raised.
             WorkerLost: its process ended.
         """
-        folder = await self._run_blocking(self._workspaces.enter, attempt.spec.workspace)
+        with wants_named("enter the workspace"):
+            folder = await self._run_blocking(self._workspaces.enter, attempt.spec.workspace)
         worker = await self._take(folder)
         fit = False
         try:
@@ -112,7 +114,8 @@ class ProcessPool:
                 return worker
             worker.stream.socket.close()
         self._started += 1
-        ours, theirs = trio.socket.socketpair()
+        with wants_named("start a worker process"):
+            ours, theirs = trio.socket.socketpair()
         with theirs:
             try:
                 child = await self._processes.spawn(

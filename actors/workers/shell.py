@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from understudy.supervision.blocking import in_thread
+from understudy.supervision.wants import wants_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,10 +48,12 @@ class ShellExecutor:
 
         Raises:
             CommandNotStarted: the command can't be started; says why.
+            OutOfResources: nothing ran, since the machine lacks descriptors, memory, threads or processes.
             BadWorkspace: the folder to work in has become a bad one since the task was made.
         """
         spec = attempt.spec
-        folder = await self._run_blocking(self._workspaces.enter, spec.workspace)
+        with wants_named("enter the workspace"):
+            folder = await self._run_blocking(self._workspaces.enter, spec.workspace)
         child = await self._processes.spawn(
             attempt.command, cwd=folder, env=self._environment(spec.env), mark=attempt.mark
         )

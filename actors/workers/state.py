@@ -35,6 +35,7 @@ class ActiveTask:
         attempts: started so far; with the task's id the token of the running one.
         failures: attempts that failed or timed out, which the retries are counted against.
         reruns: attempts that went down with the runtime.
+        want: what the machine lacked when the last attempt could not begin; empty when it could.
         due_at: not before, in seconds since the epoch: a delayed start, a debounce window, a retry.
         since: when the first task of the chain came that debouncing has replaced.
         created_at, started_at: the times of those turns; `started_at` is the last attempt's.
@@ -47,6 +48,7 @@ class ActiveTask:
     attempts: int = 0
     failures: int = 0
     reruns: int = 0
+    want: str = ""
     due_at: float | None = None
     since: float | None = None
     cancel: CancelRequest | None = None
@@ -149,6 +151,7 @@ class AttemptEnded(Message[None]):
         exit_code: 0 for success; None when it never came that far.
         reason: why, in the second case.
         hopeless: whether another attempt could only end in the same way.
+        want: what the machine lacked, when the attempt could not even begin.
         value: what a callable returned, as JSON.
     """
 
@@ -157,6 +160,7 @@ class AttemptEnded(Message[None]):
     exit_code: int | None
     reason: str
     hopeless: bool = False
+    want: str = ""
     value: str | None = None
     output: Output = Output()
 

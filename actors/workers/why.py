@@ -28,6 +28,11 @@ def retry_of(failures: int, retries: int, due_at: float, now: float, zone: ZoneI
     return f"retry {failures} of {retries} at {until(due_at, now, zone)}"
 
 
+def lack_of(want: str, due_at: float, now: float, zone: ZoneInfo) -> str:
+    """What is said of a task whose attempt could not begin, because the machine lacks something."""
+    return f"waits for {want}, which the machine lacks; tried again at {until(due_at, now, zone)}"
+
+
 def why_waiting(
     task: ActiveTask, older: Iterable[ActiveTask], obstacle: str, now: float, zone: ZoneInfo
 ) -> str:
@@ -41,6 +46,8 @@ def why_waiting(
         zone: for times.
     """
     if task.due_at is not None and task.due_at > now:
+        if task.want:
+            return lack_of(task.want, task.due_at, now, zone)
         if task.failures:
             return retry_of(task.failures, task.spec.retries, task.due_at, now, zone)
         if task.since is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -330,6 +331,8 @@ class Journal:
                     self._output.reopen()
             except OSError as caught:
                 error = caught
+            except Exception as caught:  # noqa: BLE001 - no memory, for one: who asked must not wait for ever
+                error = OSError(errno.ENOMEM if isinstance(caught, MemoryError) else errno.EIO, repr(caught))
             self._post(partial(answer, error))
 
         self._writer.run(job)

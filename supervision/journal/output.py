@@ -150,11 +150,19 @@ class Output:
         if isinstance(error, OSError):
             self.problem = error
         else:
-            logger.error(
-                "writing %s failed", self.path, exc_info=error,
-                extra={"action": "journal_write_failed", "file": str(self.path)},
-            )  # fmt: skip
-            self.problem = OSError(errno.EIO, f"the journal could not be written: {error!r}")
+            code = errno.ENOMEM if isinstance(error, MemoryError) else errno.EIO
+            self.problem = OSError(code, f"the journal could not be written: {error!r}")
+            with suppress(MemoryError):
+                logger.error(
+                    "writing %s failed", self.path, exc_info=error,
+                    extra={"action": "journal_write_failed", "file": str(self.path)},
+                )  # fmt: skip
+        self.close()
+
+    def break_off(self, problem: OSError) -> None:
+        """End writing, for an error outside of it; the first `problem` stays."""
+        if self.problem is None:
+            self.problem = problem
         self.close()
 
     def _start_segment(self) -> None:

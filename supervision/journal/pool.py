@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from queue import SimpleQueue
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 
 class _Round:
@@ -44,7 +47,8 @@ class Pool:
     """Threads of the writer's own: trio's forty must not be able to starve an fdatasync (rule J1).
 
     Not a ThreadPoolExecutor: a future with its condition for each of 256 files costs more than the
-    call. Here each thread is told once per list. The threads start with the first list.
+    call. Here each thread is told once per list. The threads start with the first list; where one can't
+    be started, the others and the caller do its work, and it is tried again with the next list.
     """
 
     def __init__(self, threads: int) -> None:
@@ -54,7 +58,7 @@ class Pool:
 
     def run(self, calls: list[Callable[[], None]]) -> None:
         """Run all `calls`, which must not raise, and wait for them; the calling thread helps."""
-        if not self._threads:
+        if len(self._threads) < self._wanted:
             self._start()
         work = _Round(calls)
         for _ in range(min(len(self._threads), len(calls) - 1)):
@@ -71,9 +75,16 @@ class Pool:
         self._threads = []
 
     def _start(self) -> None:
-        for number in range(self._wanted):
+        for number in range(len(self._threads), self._wanted):
             thread = threading.Thread(target=self._run, name=f"journal-sync-{number}", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError) as error:
+                logger.debug(
+                    "%d of %d threads sync the journals: %s", number, self._wanted, error,
+                    extra={"action": "sync_threads_missing"},
+                )  # fmt: skip
+                return
             self._threads.append(thread)
 
     def _run(self) -> None:

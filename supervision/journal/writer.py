@@ -12,13 +12,16 @@ none. A `syncfs` followed by the pool's fdatasyncs names the file again, but gai
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
+import time
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
 from understudy.supervision.journal.pool import Pool
+from understudy.supervision.wants import wants_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+_PATIENCE_S = 0.05
 
 Append: TypeAlias = "tuple[Output, bytes, int]"
 """Whole lines of one journal, and the seq of the last of them. A plain tuple: one is made for each append."""
@@ -50,13 +54,15 @@ class Writer:
         self._open_files = open_files
         self._open: dict[Output, None] = {}  # in order of last use
         self._pool = Pool(threads)
+        self._hand: Append | None = None  # taken from the queue, and perhaps in no batch yet
         self._queue: SimpleQueue[Append | Callable[[], None] | None] = SimpleQueue()
         self.put: Callable[[Append | Callable[[], None]], None] = self._queue.put
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._start()
 
     def _start(self) -> None:
-        self._thread.start()
+        with wants_named("write journals"):
+            self._thread.start()
 
     def run(self, job: Callable[[], None]) -> None:
         """Run `job` on the writer's thread after what was queued before; it must not raise."""
@@ -81,25 +87,40 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            batch, then = self._take()
-            if batch:
-                self._commit(batch)
+            batch: dict[Output, list[Append]] = {}
+            then = _nothing
+            try:
+                then = self._take(batch)
+                if batch:
+                    self._commit(batch)
+            except Exception as error:  # noqa: BLE001 - one thread serves all: it must go on (rule J5)
+                self._break(batch, error)
             if then is None:
                 break
             _run_job(then)
         self._close_all()
+
+    def _break(self, batch: dict[Output, list[Append]], error: Exception) -> None:
+        """Have the actors of a batch that could not be written halted; nothing of it counts (rule J5)."""
+        problem = OSError(errno.ENOMEM if isinstance(error, MemoryError) else errno.EIO, repr(error))
+        outputs = set(batch)
+        if self._hand is not None:
+            outputs.add(self._hand[0])
+        for output in outputs:
+            output.break_off(problem)
+        self.tell([(output, output.seq, output.problem) for output in outputs])
 
     def _close_all(self) -> None:
         for output in self._open:
             output.close()
         self._pool.close()
 
-    def _take(self) -> tuple[dict[Output, list[Append]], Callable[[], None] | None]:
-        """Everything queued up to the next job (which keeps its place), and that job."""
-        batch: dict[Output, list[Append]] = {}
+    def _take(self, batch: dict[Output, list[Append]]) -> Callable[[], None] | None:
+        """Put everything queued up to the next job (which keeps its place) into `batch`; that job."""
         item = self._queue.get()
         try:
             while item is not None and not callable(item):
+                self._hand = item
                 waiting = batch.get(item[0])
                 if waiting is None:
                     batch[item[0]] = [item]
@@ -107,8 +128,9 @@ class Writer:
                     waiting.append(item)
                 item = self._queue.get_nowait()
         except Empty:
-            return batch, _nothing
-        return batch, item
+            item = _nothing
+        self._hand = None
+        return item
 
     def _commit(self, batch: dict[Output, list[Append]]) -> None:
         good = [entry for entry in batch.items() if entry[0].problem is None]
@@ -131,7 +153,11 @@ class Writer:
 
     def tell(self, results: list[tuple[Output, int, OSError | None]]) -> None:
         """Have the loop's thread told how far each journal is durable now, or that it failed."""
-        self._post(partial(_tell, results))
+        while True:
+            try:
+                return self._post(partial(_tell, results))
+            except MemoryError:  # who waits for it would wait for ever
+                time.sleep(_PATIENCE_S)
 
     def _make_room(self, wanted: list[Output]) -> None:
         opened = self._open
@@ -180,7 +206,8 @@ class InlineWriter(Writer):
     def _work(self) -> None:
         self._posted = False
         while not self._queue.empty():
-            batch, then = self._take()
+            batch: dict[Output, list[Append]] = {}
+            then = self._take(batch)
             if batch:
                 self._commit(batch)
             _run_job(then or _nothing)

@@ -483,7 +483,9 @@ async def test_a_full_disk_halts_is_said_and_resumed(tmp_path: Path) -> None:
         assert problem(refused) == (503, "actor_halted")
         assert "resume" in refused.json()["detail"]
         assert refused.headers["retry-after"]
-        assert (await server.client.get("/healthz")).json() == {"status": "halted"}
+        health = await server.client.get("/healthz")
+        assert (health.status_code, health.json()["status"]) == (503, "halted")
+        assert "manager: OSError" in health.json()["reason"]
         assert (await server.client.get("/api/messages")).json()["messages"] == []
         (halt,) = [
             entry

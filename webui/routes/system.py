@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from understudy.actors.projection import ReadModel
@@ -59,9 +59,10 @@ class Status(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether work is done. A halted system answers 200 too: starting it anew would not help."""
+    """Whether work is done. While something can't be written, the answer has status 503 and says why."""
 
     status: Literal["ok", "degraded", "halted"]
+    reason: str | None = Field(default=None, description="which actors are halted, and by which error")
 
 
 class Resume(Body):
@@ -112,10 +113,15 @@ async def show_status(context: Ctx) -> Status:
     )
 
 
-@router.get("/healthz")
-async def show_health(context: Ctx) -> Health:
-    """Whether work is done."""
-    return Health(status=system_row(context.system.status()).state)
+@router.get("/healthz", response_model_exclude_none=True, responses={503: {"model": Health}})
+async def show_health(context: Ctx, response: Response) -> Health:
+    """Whether work is done: 503 while an actor is halted, since what it takes can't be written."""
+    status = context.system.status()
+    health = Health(status=system_row(status).state)
+    if status.halted:
+        response.status_code = 503
+        health.reason = "; ".join(f"{halt.actor}: {halt.error}" for halt in status.halted)
+    return health
 
 
 @router.post("/api/resume")
