@@ -6,20 +6,24 @@ import difflib
 import types
 import typing
 from bisect import bisect_left
+from collections.abc import Callable
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic.fields import FieldInfo
+
 R = TypeVar("R")
 
 _MUTABLE = (list, dict, set, bytearray, Any, object)
+_SECRETS = (Secret, SecretStr, SecretBytes)
 _NAMED = 5
 _COMPARED = 200
 _TEXT_IN_JSON = (str, bytes, date, time, timedelta, Decimal, UUID, PurePath)
@@ -32,7 +36,8 @@ class Frozen(BaseModel):
     line says. Use tuples for lists, a nested `Frozen` or a tuple of pairs for a mapping.
 
     Raises:
-        TypeError: when the class is made with a field of a mutable type, or of a union of types that
+        TypeError: when the class is made with a field of a mutable type, or one that JSON never gives back
+            (a secret, a callable, a field with `exclude=True`), or of a union of types that
             are all text in JSON (`bytes | str`): a recovery could not tell which one it was.
     """
 
@@ -53,6 +58,9 @@ class Frozen(BaseModel):
                     f"expected an immutable type for {cls.__name__}.{name}, got {culprit}: "
                     "use tuple, frozenset or a frozen model"
                 )
+                raise TypeError(msg)
+            if (why := _lost_part(field)) is not None:
+                msg = f"expected a field for {cls.__name__}.{name} that a journal line keeps, got {why}"
                 raise TypeError(msg)
             if (union := _ambiguous_part(field.annotation)) is not None:
                 msg = (
@@ -150,6 +158,24 @@ def _mutable_part(annotation: Any) -> str | None:
         if argument is not Ellipsis and (culprit := _mutable_part(argument)) is not None:
             return culprit
     return None
+
+
+def _lost_part(field: FieldInfo) -> str | None:
+    """Why no value of a field could come back from JSON; None when one may."""
+    if field.exclude:
+        return "exclude=True, which leaves it out"
+    return _unwritable_part(field.annotation)
+
+
+def _unwritable_part(annotation: Any) -> str | None:
+    origin = typing.get_origin(annotation) or annotation
+    if origin is Callable:
+        return "a callable, which has no form as JSON"
+    if isinstance(origin, type) and issubclass(origin, _SECRETS):
+        return f"{origin.__name__}, which is written as stars: keep the secret's name, not the secret"
+    if origin is typing.Literal:
+        return None
+    return next((why for part in typing.get_args(annotation) if (why := _unwritable_part(part))), None)
 
 
 def _ambiguous_part(annotation: Any) -> str | None:

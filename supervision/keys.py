@@ -9,7 +9,8 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
 from understudy.protocols import Message
 from understudy.protocols.errors import KeyReused, Refused, ReplyNotEncodable, UnderstudyError
-from understudy.supervision.state_json import check_numbers
+from understudy.protocols.fidelity import is_certain
+from understudy.supervision.state_json import check_equal, check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +87,24 @@ def encode(message: Message[Any]) -> bytes:
     return data
 
 
+_certain: dict[type, bool] = {}
+
+
+def encode_to_send(message: Message[Any]) -> bytes:
+    """As `encode`, of a message that must come back as it is: its receiver may get it after a restart.
+
+    Raises:
+        NotEncodable: it would not.
+    """
+    data, kind = encode(message), type(message)
+    certain = _certain.get(kind)
+    if certain is None:
+        certain = _certain[kind] = is_certain(kind)
+    if not certain:
+        check_equal(message, data, kind.__name__, kind.model_validate_json)
+    return data
+
+
 _adapters: dict[type, TypeAdapter[Any]] = {}
 
 
@@ -112,6 +131,7 @@ def encode_reply(kind: type[Message[Any]], value: object) -> bytes:
         adapter = reply_adapter(kind)
         data = adapter.dump_json(value, warnings="error")
         check_numbers(data, "a reply", adapter.validate_json)
+        check_equal(value, data, "a reply", adapter.validate_json)
     except BaseException as error:
         msg = (
             f"expected a reply to {kind.__name__} that can be encoded as {_reply_type(kind)}, "

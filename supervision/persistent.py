@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from understudy.protocols.fidelity import is_certain
 from understudy.supervision.actor import Actor
 from understudy.supervision.records import Records
-from understudy.supervision.state_json import check_numbers
+from understudy.supervision.state_json import check_equal, check_numbers
 from understudy.supervision.turns import PersistentCell
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class EventHandler(NamedTuple):
     head: bytes
     encode: Callable[[Any], bytes]
     apply: Callable[[Any, Any], None]
+    read: Callable[[bytes], Any] | None
+    """Decodes it, to compare; None where the class alone says that each event comes back equal."""
 
 
 class PersistentActor(Actor, Generic[S]):
@@ -70,6 +73,7 @@ class PersistentActor(Actor, Generic[S]):
                 b'{"type":"%b","v":%d,"data":' % (kind.kind.encode(), kind.version),
                 kind.__pydantic_serializer__.to_json,
                 apply,
+                None if is_certain(kind) else kind.model_validate_json,
             )
             for kind, apply in events.items()
         }
@@ -135,7 +139,8 @@ class PersistentActor(Actor, Generic[S]):
         Raises:
             TurnOver: outside of the live turn (rule T3).
             TypeError: the class has no method for this event.
-            NotEncodable: an integer in it has more than 4,300 digits; the turn goes on without the event.
+            NotEncodable: it would not come back from the journal as it is, such as a time in a zone with
+                rules, or an integer of more than 4,300 digits; the turn goes on without the event.
         """
         cell: PersistentCell = self._cell  # pyright: ignore[reportAssignmentType] - cast() is a call
         if not cell.live or self is not cell.actor or get_ident() != cell.scheduler.ident:
@@ -148,9 +153,11 @@ class PersistentActor(Actor, Generic[S]):
                 f"add one with the parameter `event: {kind}` that changes the state"
             )
             raise TypeError(msg)
-        head, encode, apply = handler
+        head, encode, apply, read = handler
         data = encode(event)
         check_numbers(data, type(event).__name__, type(event).model_validate_json)
+        if read is not None:
+            check_equal(event, data, type(event).__name__, read)
         if not cell.events:
             cell.turn_us = int(cell.system.clock.time() * 1e6)
         cell.events.append(b"%b%b}" % (head, data))

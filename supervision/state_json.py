@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import SchemaSerializer
 
+from understudy.protocols.base import text_of
 from understudy.protocols.errors import NotEncodable
+from understudy.protocols.fidelity import differs, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,28 @@ def _with_inf_nan(part: Any) -> Any:
     if isinstance(part, tuple):
         return tuple(_with_inf_nan(each) for each in cast("tuple[Any, ...]", part))
     return part
+
+
+def check_equal(value: object, data: bytes, what: str, read: Callable[[bytes], object]) -> None:
+    """Refuse a value that does not come back from its JSON as the same type and the same value.
+
+    Args:
+        value: was encoded.
+        data: its JSON.
+        what: it is, for the error.
+        read: decodes it, as a recovery will.
+
+    Raises:
+        NotEncodable.
+    """
+    try:
+        difference = differs(value, read(data))
+    except Exception as error:
+        msg = f"expected {what} that can be read again from its JSON, got: {text_of(error)[:400]}"
+        raise NotEncodable(msg) from error
+    if difference is not None:
+        msg = f"expected {what} that comes back from its JSON as it was, {shown(difference)}"
+        raise NotEncodable(msg)
 
 
 def check_numbers(data: bytes, what: str, read: Callable[[bytes], object]) -> None:

@@ -36,7 +36,14 @@ from understudy.protocols.errors import (
 )
 from understudy.supervision.boundary import contained, contained_unless_cancelled
 from understudy.supervision.journaled import NO_SENDS, JournaledCell, Sent
-from understudy.supervision.keys import Remembered, decode_reply, encode, encode_reply, hash_of
+from understudy.supervision.keys import (
+    Remembered,
+    decode_reply,
+    encode,
+    encode_reply,
+    encode_to_send,
+    hash_of,
+)
 from understudy.supervision.living import call_hook
 from understudy.supervision.outbox import Waiting, sender_of
 from understudy.supervision.recovery import recover, send_again
@@ -112,7 +119,7 @@ class PersistentCell(JournaledCell):
             raise UnknownActor(msg)
         if receiver is not None and not receiver.takes(type(message)):
             raise receiver.unknown_message(message)
-        encoded = encode(message)  # before a number is taken: a failure must leave no gap (rule D1)
+        encoded = encode_to_send(message)  # before a number is taken: a failure must leave no gap (rule D1)
         n = 0
         if receiver is None or isinstance(receiver, PersistentCell):
             box = self.outbox.box(name)
