@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, cast
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
-from understudy.cli.exits import CommandFailed, Exit, Problem, problem_of
-from understudy.cli.output import print_problem
+from understudy.cli.entry import installed_version
+from understudy.cli.exits import CommandFailed, Exit, Problem, failure, problem_of
+from understudy.cli.output import help_console, print_problem
+from understudy.cli.visible import is_utf8
 from understudy.protocols.errors import UnderstudyError
 
 if TYPE_CHECKING:
@@ -24,17 +26,11 @@ if TYPE_CHECKING:
 _BROKEN_PIPE = 141
 
 
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - reads files, for --version only
-
-    return version("understudy")
-
-
 app = App(
     name="understudy",
     help="Supervised, durable actors and the work system built from them. "
     "When an actor falls, its understudy takes the stage and knows every line.",
-    version=_version,
+    version=installed_version,
     result_action="return_value",
 )
 # By name, so that a command loads only what it needs: `send` does not wait for the web server's import.
@@ -76,9 +72,13 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="replace")  # what others wrote may not fit the terminal's encoding
     given = list(arguments)
     as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
+    app.console = help_console()
     try:
+        _require_utf8(given)
         try:
-            command, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
+            command, bound, _ = app.parse_args(
+                _common_behind_command(given), exit_on_error=False, print_error=False
+            )
         finally:  # what was imported stays: the collector need not look through it again
             gc.freeze()
             gc.enable()
@@ -98,6 +98,40 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return int(Exit.INTERRUPTED)
     return result if isinstance(result, int) else int(Exit.OK)
+
+
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no UTF-8: requests, journals and answers are JSON, which can't hold them.
+
+    Raises:
+        CommandFailed: an argument has some (exit code 2).
+    """
+    for place, text in enumerate(arguments, 1):
+        if not is_utf8(text):
+            detail = (
+                f"expected arguments in UTF-8, got {os.fsencode(text)!r} as number {place}. Rename the file, "
+                "or name it by a pattern that a shell expands: sh -c 'cat r?sum?.txt'"
+            )
+            raise failure(Exit.USAGE, "Usage", detail)
+
+
+def _common_behind_command(arguments: list[str]) -> list[str]:
+    """The same arguments with `--home` and `--json` behind the command when they stand before it."""
+    command: list[str] = []
+    common: list[str] = []
+    rest, at = list(arguments), app
+    while rest:
+        if rest[0] == "--json" or rest[0].startswith("--home="):
+            common.append(rest.pop(0))
+        elif rest[0] == "--home":
+            common += rest[:2]
+            del rest[:2]
+        elif not rest[0].startswith("-") and rest[0] in at:
+            at = at[rest[0]]
+            command.append(rest.pop(0))
+        else:
+            break
+    return [*command, *common, *rest] if command else rest
 
 
 def _unwrapped(error: Exception) -> Exception:

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Sequence
 
+_DONE = 0
 _FAILED = 1
 
 
@@ -15,6 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; the process's own when None.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--version"]:  # answered without the import of all that commands need
+        sys.stdout.write(f"{installed_version()}\n")
+        return _DONE
     gc.disable()  # what is imported stays; `run` switches it on again
     try:
         from understudy.cli.app import run  # noqa: PLC0415 - it needs the extra, and says so kindly below
@@ -26,4 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "extra `serve`: pip install 'understudy[serve]'\n"
         )
         return _FAILED
-    return run(sys.argv[1:] if arguments is None else arguments)
+    return run(given)
+
+
+def installed_version() -> str:
+    """The version of the package that is installed."""
+    from importlib.metadata import version  # noqa: PLC0415 - reads files, for --version only
+
+    return version("understudy")

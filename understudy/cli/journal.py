@@ -12,11 +12,10 @@ from typing import Annotated, NoReturn
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.cli import records
 from understudy.cli.exits import Exit
-from understudy.cli.output import console, print_json, styled, table, when
+from understudy.cli.output import Text, console, print_json, styled, table, when
 from understudy.cli.server import require_home
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.supervision.home import Home

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.actors.registry import ROLES
 from understudy.cli import records
 from understudy.cli.exits import Exit, failure
-from understudy.cli.output import console, print_json
+from understudy.cli.output import Text, console, print_json
 from understudy.cli.server import require_home
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.supervision.persistent import PersistentActor

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.actors.notifier import NotifierActor
 from understudy.actors.notifier.state import NotifierState
@@ -16,7 +15,7 @@ from understudy.cli import records
 from understudy.cli.answers import DeliveryPage, RetriedAnswer
 from understudy.cli.client import PAGE_ROWS, Client, ask
 from understudy.cli.exits import Exit, failure
-from understudy.cli.output import console, print_json, styled, table, when
+from understudy.cli.output import Text, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.notifications import DeliveryStatus, DeliveryView, ListDeliveries

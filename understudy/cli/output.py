@@ -1,23 +1,29 @@
 """What commands print: rich for people, JSON for programs.
 
-Nothing that comes from outside is ever read as rich markup: cells and lines are `Text`.
+Nothing that comes from outside is ever read as rich markup or acts on the terminal: cells and lines are
+`Text`, which shows control characters instead of sending them, also into a pipe.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as RichText
+
+from understudy.cli.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.style import Style
 
     from understudy.cli.exits import Problem
 
@@ -43,6 +49,26 @@ _STYLES = {
 }
 
 
+class Text(RichText):
+    """rich's text, with control characters made visible."""
+
+    def __init__(self, text: str = "", style: str | Style = "", **settings: Any) -> None:
+        super().__init__(visible(text), style, **settings)
+
+    def append(self, text: RichText | str, style: str | Style | None = None) -> Self:
+        """Add text at the end."""
+        super().append(visible(text) if isinstance(text, str) else text, style)
+        return self
+
+    @classmethod
+    def assemble(cls, *parts: str | RichText | tuple[str, str | Style], **settings: Any) -> Self:
+        """The parts in a row; a tuple is a text and its style."""
+        made = cls(**settings)
+        for part in parts:
+            made.append(*part) if isinstance(part, tuple) else made.append(part)
+        return made
+
+
 class _Console(Console):
     """rich's, which would end the process itself, with exit code 1, when the reader has gone."""
 
@@ -52,20 +78,34 @@ class _Console(Console):
 
 
 def console(*, error: bool = False, quiet: bool = False) -> Console:
-    """A console on the present standard output (or error): no colour when piped or NO_COLOR is set.
+    """A console on the present standard output (or error): no escape codes in a pipe or with NO_COLOR.
+
+    FORCE_COLOR sends them into a pipe too; NO_COLOR and TERM=dumb win over it.
 
     A pipe has no width; a wide one is assumed unless COLUMNS says otherwise, so that `grep` finds
     whole lines.
     """
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
-    return _Console(file=stream, width=width, highlight=False, quiet=quiet)
+    return _Console(file=stream, width=width, highlight=False, quiet=quiet, color_system=_colors())
+
+
+def help_console() -> Console:
+    """A console for the pages of `--help`."""
+    return _Console(color_system=_colors())
+
+
+def _colors() -> Literal["auto"] | None:
+    return None if os.environ.get("NO_COLOR") else "auto"  # rich alone would send bold with NO_COLOR
 
 
 def print_json(document: BaseModel | dict[str, object], *, error: bool = False) -> None:
     """Print one JSON document on a line of its own."""
     stream = sys.stderr if error else sys.stdout
-    stream.write(to_json(document).decode() + "\n")
+    text = to_json(document).decode()
+    if stream.encoding.lower().replace("-", "") != "utf8":  # what the encoding lacks is escaped, not lost
+        text = json.dumps(json.loads(text))
+    stream.write(text + "\n")
     stream.flush()
 
 

@@ -6,12 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.cli.answers import ResumedAnswer
 from understudy.cli.client import ask
 from understudy.cli.exits import Exit
-from understudy.cli.output import console, print_json
+from understudy.cli.output import Text, console, print_json
 from understudy.cli.server import require_server
 from understudy.cli.settings import COMMON, Common, home_path
 

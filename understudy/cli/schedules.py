@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 from pydantic import BaseModel, RootModel, ValidationError
-from rich.text import Text
 
 from understudy.actors.cron import expressions, times
 from understudy.actors.projection import detail_of
@@ -21,7 +20,7 @@ from understudy.cli.answers import ScheduleAnswer, SchedulePage
 from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit, failure
 from understudy.cli.offline import look_at, report_damage
-from understudy.cli.output import console, print_json, styled, table, when
+from understudy.cli.output import Text, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.errors import BadSchedule, NotFound, Refused

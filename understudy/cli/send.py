@@ -10,12 +10,11 @@ import trio
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.cli.answers import IdAnswer, MessagePage
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import Exit, failure
-from understudy.cli.output import console, print_json
+from understudy.cli.output import Text, console, print_json
 from understudy.cli.server import address_of, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.read_model import MessageRow

@@ -14,14 +14,13 @@ import trio
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.actors.cast import start_cast
 from understudy.cli import logs
 from understudy.cli.actions import log_actions
 from understudy.cli.config import HomeConfig, read_config
 from understudy.cli.exits import Exit, failure
-from understudy.cli.output import console, print_json
+from understudy.cli.output import Text, console, print_json
 from understudy.cli.settings import COMMON, Common, environment, home_path
 from understudy.cli.signals import StopSignals
 from understudy.supervision.system import ActorSystem

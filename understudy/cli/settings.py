@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from understudy.cli.exits import Exit, failure
+from understudy.cli.visible import is_utf8
 
 DEFAULT_PORT = 7433
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -69,9 +70,19 @@ def home_path(common: Common) -> Path:
 
     The default is one home for a person, not one for a folder: `understudy send` typed anywhere
     reaches the same server. A project that wants its own sets the variable or the option.
+
+    Raises:
+        CommandFailed: its path is not UTF-8 (exit code 2).
     """
     chosen = common.home or environment().home or Path("~/.understudy")
-    return chosen.expanduser().absolute()
+    home = chosen.expanduser().absolute()
+    if not is_utf8(str(home)):
+        detail = (
+            f"expected a home whose path is UTF-8, got {os.fsencode(home)!r}: --home or "
+            "UNDERSTUDY_HOME names another"
+        )
+        raise failure(Exit.USAGE, "Usage", detail)
+    return home
 
 
 def _variable(field: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.text import Text
 
 from understudy.actors.cron import schedule_problem, times
 from understudy.actors.projection import ReadModel
@@ -16,7 +15,7 @@ from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit
 from understudy.cli.journal import place_of, state_of
 from understudy.cli.offline import look_at
-from understudy.cli.output import WIDE, console, print_json, styled, table, when
+from understudy.cli.output import WIDE, Text, console, print_json, styled, table, when
 from understudy.cli.server import owner_of, require_home
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.lifecycle import Halt, Problem

@@ -8,13 +8,12 @@ from urllib.parse import quote
 
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
-from rich.text import Text
 
 from understudy.cli.answers import CancelAnswer, TaskPage
 from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit
 from understudy.cli.offline import Look, look_at, report_damage
-from understudy.cli.output import WIDE, console, print_json, styled, table, when
+from understudy.cli.output import WIDE, Text, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.cli.tasks_add import add

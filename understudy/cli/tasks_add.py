@@ -11,12 +11,11 @@ import httpx
 import trio
 from cyclopts import Parameter
 from pydantic import BaseModel
-from rich.text import Text
 
 from understudy.cli.answers import IdAnswer
 from understudy.cli.client import Client, lost
 from understudy.cli.exits import CommandFailed, Exit, failure
-from understudy.cli.output import console, print_json
+from understudy.cli.output import Text, console, print_json
 from understudy.cli.server import require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.tasks import DEFAULT_QUEUE, MAIN_SESSION

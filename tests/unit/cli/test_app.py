@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cyclopts import App
 
+import understudy
 from understudy.cli import main
 from understudy.cli.app import app
 from understudy.cli.exits import Exit, Problem, problem_of, problem_of_answer
@@ -203,3 +206,99 @@ def _commands(of: App, prefix: str = "") -> list[str]:
         inner = _commands(of[name], f"{prefix}{name} ")
         names += inner or [prefix + name]
     return names
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--home", "HOME", "--json", "tasks", "list"],
+        ["--json", "tasks", "--home=HOME", "list"],
+        ["tasks", "list", "--json", "--home", "HOME"],
+    ],
+)
+def test_the_common_options_may_stand_anywhere(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the command, within it and behind it they mean the same."""
+    given = [word.replace("HOME", str(tmp_path / "none")) for word in arguments]
+    assert main(given) == Exit.HOME_UNUSABLE
+    problem = json.loads(capsys.readouterr().err)
+    assert (problem["code"], str(tmp_path / "none") in problem["detail"]) == ("home_unusable", True)
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tasks", "add", "--", "cat", "r\udce9sum\udce9.txt"],
+        ["send", "r\udce9sum\udce9"],
+        ["--home", "\udce9", "status"],
+        ["cron", "add", "--title=\udce9", "--cron", "* * * * *", "date"],
+        ["\udce9"],
+    ],
+)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_bytes_that_are_no_utf8_are_refused_in_words(
+    arguments: list[str],
+    as_json: bool,  # noqa: FBT001 - a parameter of the test
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Wherever they stand; the text shows the bytes, and there is no traceback."""
+    assert main([*(["--json"] if as_json else []), *arguments]) == Exit.USAGE
+    error = capsys.readouterr().err
+    assert (r"\xe9" in error, "Traceback" in error) == (True, False)
+
+
+@pytest.mark.req("CLI-1")
+def test_a_home_from_the_environment_that_is_no_utf8_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its path would stand in answers and logs, which are JSON."""
+    monkeypatch.setenv("UNDERSTUDY_HOME", "/\udce9")
+    assert main(["status", "--json"]) == Exit.USAGE
+    assert "UTF-8" in json.loads(capsys.readouterr().err)["detail"]
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_escape_code_is_sent_where_none_is_wanted(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bold is one as well; in help, in answers and in problems."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    main(["status", "--home", "/nowhere"])
+    assert "\x1b[" in capsys.readouterr().err
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for arguments in (
+        ["--help"],
+        ["tasks", "list", "--help"],
+        ["status", "--home", "/nowhere"],
+        ["nonsense"],
+    ):
+        main(arguments)
+        captured = capsys.readouterr()
+        assert "\x1b" not in captured.out + captured.err, arguments
+
+
+@pytest.mark.req("CLI-1")
+@pytest.mark.parametrize(
+    "program", ["import understudy", "import understudy.cli as c; c.main(['--version'])"]
+)
+def test_the_version_and_the_front_door_import_nothing_heavy(program: str) -> None:
+    """`import understudy` imports what a program uses of it when it uses it."""
+    heavy = "{'trio', 'pydantic', 'pykka', 'cyclopts', 'rich', 'httpx', 'psutil'}"
+    code = f"{program}; import sys; found = {heavy} & set(sys.modules); assert not found, found"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.req("CLI-1")
+def test_each_public_name_is_found_in_its_module() -> None:
+    """The names that are imported late are the public ones, all of them; others are no attribute."""
+    assert all(hasattr(understudy, name) for name in understudy.__all__)
+    assert set(understudy.__all__) <= set(dir(understudy))
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = understudy.Nonsense  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]

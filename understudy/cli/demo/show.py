@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from rich.console import Console
-from rich.text import Text
 
 from understudy.cli.demo.checks import Check, Evidence
 from understudy.cli.demo.ledger import Ledger, TaskStory
 from understudy.cli.demo.stage import Stage
-from understudy.cli.output import NARROW, styled, table
+from understudy.cli.output import NARROW, Text, styled, table
 
 _LATE_S = 0.5
 _INPUT_WIDTH = 34  # of the columns beside what was said and replied
