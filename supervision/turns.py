@@ -237,6 +237,8 @@ class PersistentCell(JournaledCell):
             msg = f"{self}: expected an event to change the state of a persistent actor, got an assignment"
             raise Refused(msg)
         actor = self.actor
+        if isinstance(message, ProxyCall) and len(message.attr_path) == 1:
+            self._check_not_applier(message.attr_path[0])
         if kind in (ProxyCall, ProxyGetAttr) or self.actor_class.on_receive is not pykka.Actor.on_receive:
             value = actor._handle_receive(envelope[0])  # noqa: SLF001
             if inspect.iscoroutine(value):
@@ -248,6 +250,19 @@ class PersistentCell(JournaledCell):
         self.dead_letter(envelope, str(error))
         self.end(envelope, None, error)
         return None
+
+    def _check_not_applier(self, name: str) -> None:
+        """Refuse a proxy's call of a method that applies an event: no line would say what it changed."""
+        function = getattr(self.actor_class, name, None)
+        events = cast("PersistentActor[Any]", self.actor)._events  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        for kind, handler in events.items():
+            if handler.apply is function:
+                event = kind.__name__
+                msg = (
+                    f"{self}: expected a message whose handler emits {event}, got a call of {name}, which "
+                    f"only `emit` and a replay may call; send a message, and `self.emit({event}(...))` there"
+                )
+                raise Refused(msg)
 
     def end(  # noqa: C901, PLR0912 - the hot path, as step
         self, envelope: Envelope, value: Any, error: BaseException | None = None

@@ -8,8 +8,18 @@ from typing import Any, assert_type
 import pykka
 import pytest
 
-from tests.unit.supervision.bank import Account, Balance, Deposit, Read
-from understudy import Actor, ActorRef, ActorSystem, ChildSpec, Future, Message, Supervisor, UnknownActor
+from tests.unit.supervision.bank import Account, Balance, Deposit, Deposited, Noted, Read
+from understudy import (
+    Actor,
+    ActorRef,
+    ActorSystem,
+    ChildSpec,
+    Future,
+    Message,
+    Refused,
+    Supervisor,
+    UnknownActor,
+)
 from understudy.protocols.base import nearest
 from understudy.protocols.errors import NotPersistent, UnknownMessage
 
@@ -138,3 +148,16 @@ def test_blocking_ask_takes_a_key(tmp_path: Path) -> None:
         assert_type(reply, Balance)
         assert account.ask(Deposit(cents=5), key="k") == reply
         assert account.ask(Read()).cents == 5
+
+
+async def test_proxy_can_not_call_a_method_that_applies_an_event(tmp_path: Path) -> None:
+    """The state would change without a line; the error says what to do, and the actor lives on."""
+    async with ActorSystem(tmp_path) as system:
+        account = await system.spawn(Account, name="a")
+        proxy: Any = account.proxy()
+        for name, event in (("deposited", Deposited(cents=5)), ("noted", Noted(text="x"))):
+            with pytest.raises(Refused, match=f"got a call of {name}.*self.emit"):
+                await getattr(proxy, name)(event)
+        assert (await account.ask_async(Read())).cents == 0
+        await account.ask_async(Deposit(cents=5))
+        assert (await account.ask_async(Read())).cents == 5
