@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from understudy.actors.cron.times import find_zone, machine_zone
+from understudy.actors.cron.machine import machine_zone
+from understudy.actors.cron.times import find_zone
 from understudy.actors.evolver import EvolverPolicy
 from understudy.actors.manager import RunPolicy
 from understudy.actors.notifier import SinkConfig, check_files
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from understudy.actors.engines import Engine
     from understudy.actors.workers.executor import Executor
     from understudy.actors.workers.registration import Registered
+    from understudy.protocols.lifecycle import Problem
     from understudy.supervision.reference import ActorRef
     from understudy.supervision.system import ActorSystem
 
@@ -130,6 +132,7 @@ async def start_cast(
     engines: Sequence[Engine] = (),
     callables: Mapping[str, Callable[..., Any] | Registered] | None = None,
     executors: Mapping[str, Executor] | None = None,
+    problems: Sequence[Problem] = (),
 ) -> ActorRef[Supervisor]:
     """Start the cast under a supervisor named `cast`; returns when each is recovered.
 
@@ -142,6 +145,7 @@ async def start_cast(
             and answers alone when the chain is empty; never otherwise.
         callables: what tasks of the executor `python` may call, by name: a `Callables`, or a mapping.
         executors: further executors of tasks, by name; one named as a profile stands for it.
+        problems: sinks of the configuration that can't be used now: shown, and what waits for them is kept.
 
     Raises:
         NotConfigured: a profile names an executor that there is not. Nothing was started.
@@ -157,6 +161,7 @@ async def start_cast(
             system.prove(cursor.journal, cursor.incarnation, cursor.seq)
     arguments = config.arguments()
     arguments["manager"]["engines"] = tuple(engines)
+    arguments["notifier"]["problems"] = tuple(problems)
     arguments["workers"] |= {"callables": callables, "executors": executors}
     roles = CAST
     if config.evolver is not None:

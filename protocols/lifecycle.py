@@ -140,7 +140,7 @@ class Problem(Frozen):
     """A stored or configured item that can't be used now. Everything else goes on.
 
     Attributes:
-        kind: what it is: `schedule` or `sink`.
+        kind: what it is: `schedule`, `sink` or `configuration`.
         name: its id or its name.
         reason: why it can't be used.
         remedy: what to do.

@@ -180,10 +180,17 @@ class TaskResult(Frozen):
 
 
 class TaskView(Frozen):
-    """A task as the pool knows it: without its output, which the read model has.
+    """A task as the pool knows it. `GetTask` adds what the read model has: lists leave that out.
 
-    `reason` says why a pending one waits, and how one that is over ended; `value` what its callable
-    returned, as JSON.
+    Attributes:
+        reason: why a pending one waits, and how a finished one ended.
+        value: what its callable returned, as JSON.
+        started_at: of its last attempt.
+        canceling: whether it runs and was asked to end.
+        progress, note: what a running attempt says of itself; `progress` is from 0 to 1.
+        output: the end of what its last attempt has written, also while it runs; `output_bytes` is all of it.
+        retry_at: when the next attempt starts, after a failed one.
+        summary: what the manager's engine made of the result.
     """
 
     id: str
@@ -198,6 +205,23 @@ class TaskView(Frozen):
     origin: str | None = None
     session: str = MAIN_SESSION
     schedule: str | None = None
+    executor: str = "shell"
+    function: str = ""
+    priority: int = 0
+    timeout_s: float | None = None
+    retries: int = 0
+    created_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    retry_at: float | None = None
+    canceling: bool = False
+    source: str | None = None
+    exit_code: int | None = None
+    progress: float | None = None
+    note: str = ""
+    output: str = ""
+    output_bytes: int = 0
+    summary: str = ""
 
 
 class TaskAccepted(Frozen):

@@ -69,7 +69,10 @@ def settings_page() -> str:
         "## Of a home",
         "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` "
         "has the settings above, `[cast]` those of the cast. What is not there has its default; what does "
-        "not fit is said with file and key, and the server does not start (exit code 2).",
+        "not fit is said with file and key, and the server does not start (exit code 2), since half of the "
+        "settings would be a server that nobody asked for. Only a sink that does not fit stops nothing: "
+        "`understudy status` names it as a problem, the other sinks are used, and what waits for it goes on "
+        "when it fits again.",
         '```toml\n[cast]\nconcurrency = 8\ntimezone = "Europe/Zurich"\n\n'
         "[runtime]\nsnapshot_bytes = 1_000_000\n```",
         "## Of a sink",

@@ -25,7 +25,7 @@ SHOWN_TIMEOUT_S = 2.0
 PAGE_ROWS = 50
 PAGE_MAX_ROWS = 500
 
-Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 """An idempotency key: the same key gets the same answer, also after a restart (JR-4)."""
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX_ROWS, description="rows in a page")]

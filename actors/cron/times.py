@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -136,16 +135,6 @@ def show(moment: float, zone: ZoneInfo) -> str:
         return datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     except (ValueError, OverflowError, OSError):  # no year between 1 and 9999, in this zone or in UTC
         return f"{moment:.0f} seconds since 1970"
-
-
-def machine_zone() -> str:
-    """The IANA name of the machine's zone, from /etc/localtime; `UTC` when that does not tell."""
-    target = str(Path("/etc/localtime").resolve())
-    name = target.partition("zoneinfo/")[2]
-    try:
-        return ZoneInfo(name).key if name else "UTC"
-    except (OSError, ValueError, KeyError):
-        return "UTC"
 
 
 def _next_shown(parsed: Expression, zone: ZoneInfo, moment: int) -> int:

@@ -17,6 +17,7 @@ from understudy.actors.notifier.state import (
 )
 from understudy.protocols.conversation import WakeTaskDone
 from understudy.protocols.errors import NotFound, Refused
+from understudy.protocols.lifecycle import Problem
 from understudy.protocols.notifications import (
     TASK_DONE,
     DeliveriesAccepted,
@@ -64,6 +65,7 @@ class NotifierActor(PersistentActor[NotifierState]):
         sinks: where to tell besides; a delivery to a sink that is not among them any more is given up.
         sessions: which actor keeps which session; all others are the manager's.
         manager: the manager's name.
+        problems: sinks that can't be used now; what waits for them is kept for a start that can.
 
     Raises:
         ValueError: two sinks have one name, or the file of one is the runtime's.
@@ -77,6 +79,7 @@ class NotifierActor(PersistentActor[NotifierState]):
         sinks: Sequence[SinkConfig] = (),
         sessions: Mapping[str, str] | None = None,
         manager: str = "manager",
+        problems: Sequence[Problem] = (),
     ) -> None:
         super().__init__()
         self._sessions = Sessions(sessions or {}, manager)
@@ -85,10 +88,17 @@ class NotifierActor(PersistentActor[NotifierState]):
             names = ", ".join(config.name for config in sinks)
             raise ValueError(f"expected sinks of different names, got {names}")
         self._alarm_at: float | None = None
+        self.problems = tuple(problems)
 
     def on_start(self) -> None:
         """Go on with what was queued; an attempt that a crash cut off has failed."""
+        for problem in self.problems:
+            extra = {"action": "sink_unusable", "sink": problem.name}
+            log.warning("nothing is sent to the sink %s: %s", problem.name, problem.reason, extra=extra)
+        unusable = {problem.name for problem in self.problems}
         for delivery in tuple(self.state.open.values()):
+            if delivery.sink in unusable and delivery.sink not in self._lanes:
+                continue
             lane = self._lanes.get(delivery.sink)
             if lane is None:
                 self._give_up(delivery, f"no sink {delivery.sink!r} is configured any more")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 from pydantic import BaseModel, ConfigDict
 
-from understudy.actors.cron.times import machine_zone
+from understudy.actors.cron.machine import machine_zone
 from understudy.actors.projection.feed import Feed
 from understudy.actors.projection.follower import Follower
 from understudy.actors.projection.keeper import Keeper

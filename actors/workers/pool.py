@@ -18,7 +18,7 @@ from understudy.actors.workers.callables import PythonExecutor
 from understudy.actors.workers.config import PoolConfig
 from understudy.actors.workers.environment import child_environment
 from understudy.actors.workers.executor import Attempt, Executor
-from understudy.actors.workers.live import show
+from understudy.actors.workers.live import show, with_row
 from understudy.actors.workers.output import NOTHING, Capture, excerpt
 from understudy.actors.workers.output_files import name_of, remove, sweep
 from understudy.actors.workers.process_pool import ProcessPool
@@ -224,9 +224,9 @@ class WorkerPoolActor(PersistentActor[PoolState]):
 
     def get_task(self, message: GetTask) -> TaskView:
         if (task := self.state.active.get(message.id)) is not None:
-            return self._view(task)
+            return with_row(self.system, self._view(task))
         if (over := self.state.over.get(message.id)) is not None:
-            return over.view(message.id)
+            return with_row(self.system, over.view(message.id))
         raise self._not_found(message.id)
 
     def list_tasks(self, message: ListTasks) -> TaskList:

@@ -74,6 +74,14 @@ class ActiveTask:
             origin=self.spec.origin,
             session=self.spec.session,
             schedule=self.spec.schedule,
+            executor=self.spec.executor,
+            function=self.spec.function,
+            priority=self.spec.priority,
+            timeout_s=self.spec.timeout_s,
+            retries=self.spec.retries,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            canceling=self.cancel is not None,
         )
 
     def result(self, event: TaskFinished, excerpt: tuple[str, bool]) -> TaskResult:
@@ -128,6 +136,11 @@ class OverTask(NamedTuple):
             origin=self.origin,
             session=self.session,
             schedule=self.schedule,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            source=self.source,
+            exit_code=self.exit_code,
         )
 
 

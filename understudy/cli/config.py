@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
 
 from understudy.actors.cast import CastConfig
-from understudy.actors.notifier import check_files
+from understudy.actors.notifier import SinkConfig, check_files
 from understudy.actors.workers.admission import BUILT_IN, check_profiles
 from understudy.cli.exits import Exit, failure
 from understudy.cli.redaction import redact
 from understudy.protocols.errors import NotConfigured
+from understudy.protocols.lifecycle import Problem
 from understudy.supervision.home import Home
 from understudy.supervision.settings import Settings
 
@@ -35,10 +36,24 @@ class HomeConfig(BaseModel):
 
     cast: CastConfig = Field(default_factory=CastConfig)
     runtime: Settings = Field(default_factory=Settings)
+    _problems: tuple[Problem, ...] = PrivateAttr(())
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The sinks of the file that can't be used now; the others are in `cast`."""
+        return self._problems
+
+    def with_problems(self, problems: tuple[Problem, ...]) -> HomeConfig:
+        """This configuration, beside what of the file can't be used."""
+        self._problems = problems
+        return self
 
 
 def read_config(home: Path) -> HomeConfig:
     """What the home's file says; the defaults when there is none.
+
+    A sink that does not fit is a problem of the configuration and stops nothing. Everything else does: half
+    of the settings would be a server that nobody asked for.
 
     Raises:
         CommandFailed: it can't be read, or says something that does not fit (exit code 2).
@@ -51,10 +66,10 @@ def read_config(home: Path) -> HomeConfig:
         found = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise failure(Exit.USAGE, "Bad configuration", f"{path}: expected TOML, got: {error}") from error
+    found, problems = _usable_sinks(home, found)
     try:
         config = HomeConfig.model_validate(found, context={"environment": os.environ})
         check_profiles(config.cast.profiles, BUILT_IN)
-        check_files(Home(home), config.cast.sinks)
     except ValidationError as error:
         # From None: its own text shows what was given, secrets too.
         flaws = "; ".join(
@@ -65,7 +80,44 @@ def read_config(home: Path) -> HomeConfig:
     except (NotConfigured, ValueError) as error:
         detail = f"{path}: cast.{error}. Change it, or remove it for the defaults"
         raise failure(Exit.USAGE, "Bad configuration", detail) from None
-    return config
+    return config.with_problems(problems)
+
+
+_SINK: TypeAdapter[SinkConfig] = TypeAdapter(SinkConfig)
+
+
+def _usable_sinks(home: Path, found: dict[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """The file's tables with those sinks that can be used, and what is wrong with the others."""
+    table = found.get("cast")
+    tables = cast("dict[str, Any]", table) if isinstance(table, dict) else {}
+    sinks = tables.get("sinks")
+    if not isinstance(sinks, list):
+        return found, ()
+    good: list[SinkConfig] = []
+    problems: list[Problem] = []
+    for place, given in enumerate(cast("list[Any]", sinks)):
+        try:
+            sink = _SINK.validate_python(given, context={"environment": os.environ})
+            check_files(Home(home), [sink])
+            if sink.name in {other.name for other in good}:
+                raise ValueError(f"expected sinks of different names, got another {sink.name}")
+        except ValidationError as error:
+            why = "; ".join(
+                _told(flaw["type"], ("cast", "sinks", place, *flaw["loc"]), flaw["msg"], flaw["input"])
+                for flaw in error.errors()
+            )
+            problems.append(_sink_problem(place, given, why))
+        except ValueError as error:
+            problems.append(_sink_problem(place, given, f"cast.{str(error).removeprefix('cast.')}"))
+        else:
+            good.append(sink)
+    return {**found, "cast": {**tables, "sinks": good}}, tuple(problems)
+
+
+def _sink_problem(place: int, given: object, why: str) -> Problem:
+    name = cast("dict[str, object]", given).get("name") if isinstance(given, dict) else None
+    remedy = f"change or remove it in {CONFIG_FILE}, and start again: what waits for it goes on then"
+    return Problem(kind="sink", name=str(name or place)[:64], reason=why, remedy=remedy)
 
 
 def _check_regular(path: Path) -> None:

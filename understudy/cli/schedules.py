@@ -15,6 +15,7 @@ from cyclopts.types import PositiveInt
 from pydantic import BaseModel, RootModel, ValidationError
 
 from understudy.actors.cron import expressions, times
+from understudy.actors.cron.machine import machine_zone
 from understudy.actors.projection import detail_of
 from understudy.cli.answers import ScheduleAnswer, SchedulePage
 from understudy.cli.client import Client, ask
@@ -268,7 +269,7 @@ def next_runs(
     runs = min(count, _RUNS_MAX)
     code = Exit.OK
     if " " in what or what.startswith("@"):
-        zone = times.find_zone(timezone or times.machine_zone())
+        zone = times.find_zone(timezone or machine_zone())
         expressions.check(what)
         first = times.next_due(what, zone, time.time())
         answer = NextRuns(timezone=zone.key, runs=list(times.next_runs(what, zone, first, runs)))

@@ -122,7 +122,7 @@ class _Server:
         scope.cancel()
 
     async def _serve(self, system: ActorSystem) -> None:
-        await start_cast(system, self._config.cast)
+        await start_cast(system, self._config.cast, problems=self._config.problems)
         async with trio.open_nursery() as nursery:
             url: str = await nursery.start(partial(serve_http, system, self._host, self._port))
             assert system.owned is not None
@@ -131,12 +131,16 @@ class _Server:
             self._tell(url, os.getpid())
 
     def _tell(self, url: str, pid: int) -> None:
-        log.info("listening on %s", url, extra={"action": "listening", "operator": "cli", "url": url})
+        zone = self._config.cast.timezone
+        extra = {"action": "listening", "operator": "cli", "url": url, "timezone": zone}
+        log.info("listening on %s; schedules without a zone are in %s", url, zone, extra=extra)
         if self._as_json:
             print_json(Listening(listening=url, home=str(self._home), pid=pid))
             return
         out = console()
         out.print(Text(f"listening on {url}"), soft_wrap=True)
         if out.is_terminal:
-            out.print(Text(f"home {self._home}; Ctrl-C ends it", style="dim"), soft_wrap=True)
+            out.print(
+                Text(f"home {self._home}; time zone {zone}; Ctrl-C ends it", style="dim"), soft_wrap=True
+            )
         out.file.flush()

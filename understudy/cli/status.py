@@ -12,7 +12,7 @@ from understudy.actors.cron import schedule_problem, times
 from understudy.actors.projection import ReadModel
 from understudy.cli.answers import ActorPage, ServerStatus, TaskCounts
 from understudy.cli.client import Client, ask
-from understudy.cli.exits import Exit
+from understudy.cli.exits import CommandFailed, Exit
 from understudy.cli.journal import place_of, state_of
 from understudy.cli.offline import look_at
 from understudy.cli.output import WIDE, Text, console, print_json, styled, table, when
@@ -105,16 +105,29 @@ def _from_files(home: Path, pid: int | None) -> StatusAnswer:
         tasks=TaskCounts.model_validate(dict(look.model.tasks.counts)),
         messages=len(look.model.messages),
         schedules=len(look.model.schedules),
-        problems=_problems(look.model),
+        problems=_problems(home, look.model),
         journals=look.reports,
         not_understood=look.not_folded,
     )
 
 
-def _problems(model: ReadModel) -> list[Problem]:
-    """The stored items that this machine could not use now."""
+def _problems(home: Path, model: ReadModel) -> list[Problem]:
+    """The stored and configured items that a server could not use now."""
     found = [(row, times.problem_of(row.cron, row.timezone)) for row in model.schedules]
-    return [schedule_problem(row.id, why) for row, why in found if why is not None and row.status != "done"]
+    shown = [schedule_problem(row.id, why) for row, why in found if why is not None and row.status != "done"]
+    return shown + list(_configured_problems(home))
+
+
+def _configured_problems(home: Path) -> tuple[Problem, ...]:
+    from understudy.cli.config import CONFIG_FILE, read_config  # noqa: PLC0415 - other commands need not wait
+
+    if not (home / CONFIG_FILE).exists():
+        return ()
+    try:
+        return read_config(home).problems
+    except CommandFailed as error:
+        remedy = "change it: `understudy serve` does not start before"
+        return (Problem(kind="configuration", name=CONFIG_FILE, reason=error.problem.detail, remedy=remedy),)
 
 
 def _print(answer: StatusAnswer) -> None:

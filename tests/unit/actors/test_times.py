@@ -7,6 +7,7 @@ import pytest
 from croniter import croniter
 
 from understudy.actors.cron import expressions, times
+from understudy.actors.cron.machine import machine_zone
 from understudy.protocols.errors import BadSchedule, Refused
 from understudy.protocols.schedules import ScheduleSpec
 
@@ -201,4 +202,4 @@ def test_next_runs_go_on_from_the_first() -> None:
 
 def test_the_machines_zone_is_one_that_can_be_found() -> None:
     """Whatever this machine is set to."""
-    assert times.find_zone(times.machine_zone()).key == times.machine_zone()
+    assert times.find_zone(machine_zone()).key == machine_zone()
