@@ -80,6 +80,12 @@ class TornTailCut(LifecycleEvent):
     kept_in: str
 
 
+class ClockCameBack(LifecycleEvent):
+    """The wall clock was ahead and came back: schedules have fired for times that are yet to come."""
+
+    text: str
+
+
 class JournalTrimmed(LifecycleEvent):
     """Old lines of the actor's journal were removed, by the settings' limits; it begins at `first_seq` now.
 

@@ -14,7 +14,7 @@ from understudy.actors.ids import number_of
 from understudy.protocols.conversation import WakeCronDue
 from understudy.protocols.engine import DueSchedule
 from understudy.protocols.errors import NotFound, Refused
-from understudy.protocols.lifecycle import Problem
+from understudy.protocols.lifecycle import ClockCameBack, Problem
 from understudy.protocols.schedules import (
     AddSchedule,
     CronTick,
@@ -55,6 +55,9 @@ ones wait longer: in between the pool carries out, and ends, what it has of the 
 
 MISSED_A_FIRING = 10
 """To count so many missed times takes as much of a turn's room as one firing."""
+
+AHEAD_S = 60.0
+"""A clock that came back by less is set as clocks are; nobody needs to be told."""
 
 LOOK_AGAIN_S = 30.0
 """While something is armed, the wall clock is looked at this often.
@@ -113,11 +116,14 @@ class CronActor(PersistentActor[CronState]):
         self._armed_at: float | None = None
         self._tasks: dict[str, TaskSpec] = {}
         self._unusable: dict[str, str] = {}
+        self._silent: dict[str, Problem] = {}
+        self._looked_at: float | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The schedules that this machine can't reckon now, as found at the start."""
-        return tuple(schedule_problem(name, reason) for name, reason in self._unusable.items())
+        """The schedules that this machine can't reckon now, and those that a clock once ahead holds up."""
+        unusable = tuple(schedule_problem(name, reason) for name, reason in self._unusable.items())
+        return unusable + tuple(self._silent.values())
 
     def on_start(self) -> None:
         self._unusable = self._find_unusable()
@@ -177,8 +183,7 @@ class CronActor(PersistentActor[CronState]):
             raise Refused(f"{one.id} can't fire: {reason}")
         if one.status == "disabled":
             # After what was fired or missed also when the clock was set back: a name is not used twice.
-            missed_at = 0.0 if one.last_missed is None else one.last_missed.last_at
-            after = max(self.clock.time(), one.last_nominal_at or 0.0, missed_at)
+            after = max(self.clock.time(), _settled_until(one))
             next_at = times.first_due(one.spec, times.find_zone(one.timezone), after)
             self.emit(ScheduleEnabled(id=one.id, next_at=next_at))
             self._wait_for(one)
@@ -198,6 +203,7 @@ class CronActor(PersistentActor[CronState]):
         self.emit(ScheduleRemoved(id=one.id))
         self._tasks.pop(one.id, None)
         self._unusable.pop(one.id, None)
+        self._silent.pop(one.id, None)
         return ScheduleAccepted(id=one.id)
 
     def list_schedules(self, message: ListSchedules) -> ScheduleList:
@@ -257,6 +263,7 @@ class CronActor(PersistentActor[CronState]):
     def _fire_due(self) -> None:
         """Fire what is due, then wait for the next. Entries of what has changed since are void."""
         now = self.clock.time()
+        self._look_for_silent(now)
         room = FIRINGS_A_TURN
         while room > 0 and (one := self._earliest()) is not None and self._due[0][0] <= now:
             _, nominal_at, _ = heapq.heappop(self._due)
@@ -264,6 +271,41 @@ class CronActor(PersistentActor[CronState]):
             room -= self._settle(one, reckon(one.id, one.spec, zone, nominal_at, now), room)
             self._wait_for(one)
         self._arm()
+
+    def _look_for_silent(self, now: float) -> None:
+        """Tell of schedules that have fired for times to come: the wall clock was ahead and came back.
+
+        They fire on from there: a nominal time names one firing, and fires once. All are looked at only at
+        the start, and after the clock has come back.
+        """
+        came_back = self._looked_at is None or now < self._looked_at - AHEAD_S
+        self._looked_at = now
+        for name in [name for name in self._silent if not self._is_silent(name, now)]:
+            del self._silent[name]
+        if not came_back:
+            return
+        silent = [name for name in self.state.schedules if self._is_silent(name, now)]
+        self._silent |= {name: self._silence(self.state.schedules[name], now) for name in silent}
+        if silent:
+            first = self._silent[silent[0]]
+            more = f"; so have {len(silent) - 1} more" if len(silent) > 1 else ""
+            text = f"{first.name}: {first.reason}{more}. To mend it: {first.remedy}"
+            log.warning("%s", text, extra={"action": "clock_came_back"})
+            self.system.lifecycle.publish(ClockCameBack(actor=self.name, time=now, text=text))
+
+    def _is_silent(self, name: str, now: float) -> bool:
+        one = self.state.schedules.get(name)
+        return one is not None and one.next_at is not None and _settled_until(one) > now + AHEAD_S
+
+    def _silence(self, one: Schedule, now: float) -> Problem:
+        zone = times.find_zone("UTC" if one.id in self._unusable else one.timezone)
+        fired, resumes = times.show(_settled_until(one), zone), times.show(one.next_at or now, zone)
+        reason = (
+            f"the clock was ahead and came back: it fired for {fired}, it is {times.show(now, zone)}, "
+            f"and it fires nothing before {resumes}"
+        )
+        remedy = "check the machine's clock; for firings before then remove the schedule and add it again"
+        return Problem(kind="schedule", name=one.id, reason=reason, remedy=remedy)
 
     def _settle(self, one: Schedule, reckoning: Reckoning, room: int) -> int:
         """Record and send what `reckoning` says, `room` firings at most; what is left is still due.
@@ -380,6 +422,12 @@ def schedule_problem(name: str, reason: str) -> Problem:
         f"again: its misfire policy decides about what it missed. Or `understudy cron remove {name}`"
     )
     return Problem(kind="schedule", name=name, reason=reason, remedy=remedy)
+
+
+def _settled_until(one: Schedule) -> float:
+    """The last nominal time that it fired or missed."""
+    missed_at = 0.0 if one.last_missed is None else one.last_missed.last_at
+    return max(one.last_nominal_at or 0.0, missed_at)
 
 
 def _over(one: Schedule) -> Refused:

@@ -113,6 +113,8 @@ def incident_text(event: LifecycleEvent) -> str | None:
             text = (
                 f"{event.size_bytes} torn bytes at {event.offset} of {event.file} are kept in {event.kept_in}"
             )
+        case events.ClockCameBack():
+            text = event.text
         case events.DeadLetter():
             text = f"{event.message} from {event.sender or 'outside'} was not handled: {event.reason}"
         case _:

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+import trio
+from trio.testing import MockClock
 
 from tests.integration.serving import understudy
 from tests.unit.actors.cron_kit import NOON, Desk
@@ -14,14 +16,23 @@ from tests.unit.actors.stage import ManualClock
 from tests.web_kit import serving
 from understudy import ActorSystem, Refused
 from understudy.actors.cron import times
+from understudy.actors.cron.cron import LOOK_AGAIN_S
+from understudy.actors.projection.live import incident_text
+from understudy.protocols.lifecycle import ClockCameBack, LifecycleEvent
 from understudy.protocols.schedules import DisableSchedule, EnableSchedule, RemoveSchedule
+from understudy.supervision.testing.clock import VirtualClock
 
+DAY_S = 86_400
 GONE = "Mars/Olympus"
 
 
 def know_zone(patch: pytest.MonkeyPatch) -> None:
     """Have this machine know a zone that it does not."""
-    patch.setattr(times, "ZoneInfo", lambda name: ZoneInfo("UTC") if name == GONE else ZoneInfo(name))
+
+    def find(name: str) -> ZoneInfo:
+        return ZoneInfo("UTC" if name == GONE else name)
+
+    patch.setattr(times, "ZoneInfo", find)
 
 
 async def test_a_schedule_in_a_zone_that_is_gone_stops_nothing_and_fires_again_when_it_is_back(
@@ -101,3 +112,36 @@ async def test_an_unusable_schedule_is_in_status_lists_and_the_event_stream(
         assert (await server.client.get("/healthz")).json() == {"status": "ok"}
         await server.client.post("/api/schedules/sched-1/remove")
         assert (await server.client.get("/api/status")).json()["problems"] == []
+
+
+async def test_schedules_that_wait_for_a_clock_that_was_ahead_are_an_incident(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """With what to do; again at the next start, and no more when the clock is there."""
+    del autojump_clock
+    told: list[ClockCameBack] = []
+
+    def note(event: LifecycleEvent) -> None:
+        if isinstance(event, ClockCameBack):
+            told.append(event)
+
+    async with ActorSystem(tmp_path, clock=VirtualClock(NOON), inline=True) as system:
+        system.lifecycle.subscribe(note)
+        desk = await Desk.set(system)
+        assert isinstance(system.clock, VirtualClock)
+        await desk.add(cron="0 * * * *")
+        system.clock.jump(DAY_S)
+        await trio.sleep(LOOK_AGAIN_S + 1)
+        assert told == []
+        system.clock.jump(-DAY_S)
+        await trio.sleep(LOOK_AGAIN_S + 1)
+        (event,) = told
+        assert incident_text(event) == event.text
+        (problem,) = system.cell("cron").actor.problems
+        assert "fires nothing before 2026-11-21 13:00:00 UTC" in problem.reason
+        assert "add it again" in problem.remedy
+    async with ActorSystem(tmp_path, clock=VirtualClock(NOON + 3600), inline=True) as system:
+        await Desk.set(system)
+        assert len(system.cell("cron").actor.problems) == 1
+        await trio.sleep(DAY_S)
+        assert system.cell("cron").actor.problems == ()
