@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from understudy.protocols import Event, Message
 
@@ -130,7 +129,7 @@ def flaw_of(message: object) -> str | None:
         if name not in made.__dict__:
             return f"expected the field {name!r}, got none"
         if name in made.model_fields_set and not _fits(made, name):
-            value = reprlib.repr(made.__dict__[name])
+            value = _shown(made.__dict__[name])
             return f"expected the field {name!r} as {made.kind} declares it, got {value}"
     return None
 
@@ -145,9 +144,19 @@ def _fits(message: Message[Any], name: str) -> bool:
             message.__pydantic_validator__.validate_python({name: None}, by_name=True)
         except ValidationError as error:
             return all(each["loc"][:1] != (name,) for each in error.errors())
+        except BaseException:  # noqa: BLE001 - a validator of the user's: what it can't check does not fit
+            return False
         return True
     try:
         message.__pydantic_serializer__.to_python(message, include={name}, warnings="error")
-    except PydanticSerializationError:
+    except BaseException:  # noqa: BLE001 - a warning is an error, and a serializer of the user's may raise any
         return False
     return True
+
+
+def _shown(value: object) -> str:
+    """A value in an error's text, also when its own `__repr__` raises."""
+    try:
+        return reprlib.repr(value)
+    except BaseException:  # noqa: BLE001 - the user's
+        return object.__repr__(value)

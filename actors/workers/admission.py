@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from understudy.protocols.base import nearest
-from understudy.protocols.errors import NotConfigured, TooLongTimeout
+from understudy.protocols.base import described, nearest
+from understudy.protocols.errors import NotConfigured, TaskRefused, TooLongTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,8 +72,7 @@ class Admission:
             TaskRefused: it can't be carried out here; says what to do.
         """
         self.executor_of(spec)
-        if (check := self._checks.get(self._resolved(spec.executor))) is not None:
-            check(spec)
+        self._check(spec)
         if spec.workspace is not None:
             self._workspaces.resolve(spec.workspace)
         if spec.timeout_s is None:
@@ -87,6 +86,19 @@ class Admission:
             )
             raise TooLongTimeout(msg)
         return spec
+
+    def _check(self, spec: TaskSpec) -> None:
+        """Have the executor look at the task."""
+        check = self._checks.get(self._resolved(spec.executor))
+        if check is None:
+            return
+        try:
+            check(spec)
+        except TaskRefused:
+            raise
+        except BaseException as error:
+            msg = f"expected the executor {spec.executor!r} to check the task, got {described(error)}"
+            raise TaskRefused(msg) from error
 
     def executor_of(self, spec: TaskSpec) -> Executor:
         """What carries out the task.

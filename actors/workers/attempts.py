@@ -107,7 +107,7 @@ async def carry_out(
     try:
         with attempt.scope:
             if not attempt.canceled:
-                exit_code = await executor.run(attempt)
+                exit_code = checked(await executor.run(attempt))
     except BaseException as raised:  # noqa: BLE001 - whatever an executor raises is a failed attempt
         error = contained_unless_cancelled(raised)
         reason = text_of(error) or type(error).__name__
@@ -132,6 +132,18 @@ async def carry_out(
         await pool.tell_async(ended)
     except ActorStopped:
         log.debug("%s ended after the pool", attempt.mark, extra={"action": "outcome_late"})
+
+
+def checked(exit_code: object) -> int:
+    """What an executor has returned, which may be anything.
+
+    Raises:
+        TypeError: it is no exit code.
+    """
+    if not isinstance(exit_code, int):
+        msg = f"expected an exit code (int) of the executor, got {type(exit_code).__name__}"
+        raise TypeError(msg)
+    return int(exit_code)
 
 
 async def end_earlier(processes: Processes, grace_s: float) -> None:

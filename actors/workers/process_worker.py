@@ -94,6 +94,10 @@ class ProcessContext:
         self._line.text(text)
 
 
+class Ended(SystemExit):
+    """SIGTERM ends this process; a `SystemExit` of the called function ends its call alone."""
+
+
 def serve(line: Line) -> None:
     """Take calls until there are no more."""
     sys.stdout = sys.stderr = Printed(line)
@@ -103,7 +107,9 @@ def serve(line: Line) -> None:
             os.chdir(call["folder"])
             os.environ.update(call["env"])
             answer = carry_out(line, call)
-        except Exception as error:  # noqa: BLE001 - it is the attempt's
+        except Ended:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the attempt's
             line.text(traceback.format_exc())
             answer = {"error": described(error)}
         os.chdir(home)
@@ -165,7 +171,7 @@ def find(module: str, qualname: str) -> Any:
 
 def _end(_number: int, _frame: object) -> NoReturn:
     """SIGTERM: let `finally` blocks run, then go. SIGKILL follows after the grace period."""
-    raise SystemExit(128 + signal.SIGTERM)
+    raise Ended(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from understudy.protocols.base import nearest
+from understudy.protocols.base import described, nearest
 from understudy.protocols.errors import BadArguments, UnknownFunction
 
 Where = Literal["loop", "thread", "process"]
@@ -53,6 +53,9 @@ class Registered:
             flaws = "; ".join(f"{_where(flaw['loc'])}: {flaw['msg']}" for flaw in error.errors())
             msg = f"expected the arguments of {self.name!r}, got {arguments[:200]}: {flaws}"
             raise BadArguments(msg) from None
+        except BaseException as error:  # a validator of the program's own
+            msg = f"expected arguments that {self.name!r} can check, got {described(error)}"
+            raise BadArguments(msg) from error
         return {name: getattr(found, name) for name in self.takes.model_fields}
 
 

@@ -7,12 +7,13 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
 from pydantic import BaseModel
 
+from tests.unit.raised import ERRORS, any_error
 from understudy import (
     Actor,
     ActorRef,
@@ -23,30 +24,6 @@ from understudy import (
     UserCodeExit,
     WouldDeadlock,
 )
-
-
-class OwnError(BaseException):
-    """A base class of its own."""
-
-
-def _group() -> BaseException:
-    return BaseExceptionGroup("several", [SystemExit(2), ValueError("x")])
-
-
-ERRORS: dict[str, Callable[[], BaseException]] = {
-    "SystemExit": lambda: SystemExit(2),
-    "KeyboardInterrupt": KeyboardInterrupt,
-    "GeneratorExit": GeneratorExit,
-    "CancelledError": asyncio.CancelledError,
-    "OwnError": OwnError,
-    "Group": _group,
-    "StopIteration": lambda: StopIteration(1),
-    "StopAsyncIteration": StopAsyncIteration,
-    "ValueError": lambda: ValueError("plain"),
-    "Cancelled": cast("Any", trio.Cancelled)._create,
-}
-
-any_error = pytest.mark.parametrize("make", ERRORS.values(), ids=ERRORS.keys())
 
 
 @pytest.fixture(autouse=True)
