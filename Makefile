@@ -4,13 +4,17 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SERVES := $(VENV)/.serves
 SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
+LOWEST := tests/unit/actors/test_cron_days.py tests/unit/actors/test_times.py tests/unit/protocols tests/unit/webui
 
-.PHONY: help demo test check format lint types layers pytest browser bench soak storm simulate mutants gates clean
+.PHONY: help demo quick unit lowest test check format lint types layers pytest browser bench soak storm simulate mutants gates clean
 
 help:
 	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
+	@echo "make quick   format, lint, types, layers and the unit tests: while you work"
+	@echo "make lowest  unit tests with the lowest versions that pyproject.toml admits (ARGS=tests/unit: all)"
 	@echo "make test    everything that CI checks (make check is the same)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
 	@echo "make soak    ten minutes of 200 tasks a second: what memory and files do"
@@ -22,15 +26,27 @@ help:
 	@echo "make clean   remove what the other targets made, .venv too"
 
 $(INSTALLED): pyproject.toml tools/setup.sh
-	@sh tools/setup.sh $(VENV)
+	@sh tools/setup.sh $(VENV) dev $@
 
-demo: $(INSTALLED)
+# The demo needs no test tools: on a new machine the curtain is up sooner without them.
+$(SERVES): pyproject.toml tools/setup.sh
+	@sh tools/setup.sh $(VENV) serve $@
+
+demo: $(SERVES)
 	$(BIN)/understudy demo $(ARGS)
 
 # pytest comes last, so that its own closing line is the last that one sees but for the rooms' coverage.
-test: lint types layers browser pytest
+test: lint types layers browser lowest pytest
 
 check: test
+
+# The checks run side by side, the tests after them on two cores.
+quick: $(INSTALLED)
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types layers
+	@$(MAKE) --no-print-directory unit
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=10 $(or $(ARGS),tests/unit)
 
 format: $(INSTALLED)
 	$(BIN)/ruff format $(SOURCES)
@@ -46,6 +62,10 @@ types: $(INSTALLED)
 # Without its cache: that keeps what a file imported when the imported module did not exist yet.
 layers: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache
+
+# The expressions of schedules are read by a library whose older versions read some of them wrongly.
+lowest: $(INSTALLED)
+	sh tools/lowest.sh $(VENV) $(or $(ARGS),$(LOWEST))
 
 browser: $(INSTALLED)
 	@sh tools/browser.sh

@@ -1,8 +1,11 @@
 #!/bin/sh
-# Makes the virtual environment in $1 and installs Understudy into it with everything that the tests need.
+# Makes the virtual environment in $1 and installs Understudy into it, with the extra $2; $3 is touched at the end.
+# The extra `serve` is what the demo needs, `dev` is everything.
 set -eu
 
 venv=${1:-.venv}
+extra=${2:-dev}
+stamp=${3:-$venv/.installed}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -42,6 +45,6 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     say "making $venv with $python"
     "$python" -m venv --clear "$venv"
 fi
-say "installing Understudy and its tools into $venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-touch "$venv/.installed"
+say "installing Understudy with its extra '$extra' into $venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extra]"
+touch "$stamp"
