@@ -9,7 +9,7 @@ SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 LOWEST := tests/unit/actors/test_cron_days.py tests/unit/actors/test_times.py tests/unit/protocols tests/unit/webui
 
-.PHONY: help demo quick unit lowest test check format lint types layers pytest browser bench soak storm simulate mutants gates clean
+.PHONY: help demo quick unit lowest test check format lint types layers pytest browser bench bench-against soak storm simulate mutants gates clean
 
 help:
 	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
@@ -17,6 +17,7 @@ help:
 	@echo "make lowest  unit tests with the lowest versions that pyproject.toml admits (ARGS=tests/unit: all)"
 	@echo "make test    everything that CI checks (make check is the same)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
+	@echo "make bench-against REV=COMMIT   each benchmark of this tree against an older commit, in turns"
 	@echo "make soak    ten minutes of 200 tasks a second: what memory and files do"
 	@echo "make storm   fifty kill -9 at random moments under load"
 	@echo "make simulate ARGS='--seed N --hours H'   the cast on a disk and a clock that fail it, in virtual time"
@@ -76,6 +77,10 @@ pytest: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# `make bench-against REV=v0.1.0 ARGS='tell ask --rounds 5'`
+bench-against: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks.against $(REV) $(ARGS)
 
 soak: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks.soak $(ARGS)
