@@ -45,8 +45,6 @@ def upcast(kind: type[Recorded], version: int, data: dict[str, Any]) -> dict[str
     for step in range(version, kind.version):
         try:
             made = cast("object", kind.upcast(step, data))
-        except KeyboardInterrupt:  # may be the Ctrl-C of a command
-            raise
         except BaseException as error:
             msg = f"{kind.__name__}.upcast failed on version {step}: {described(error)}"
             raise RecordNotUnderstood(msg) from error

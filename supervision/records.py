@@ -234,8 +234,6 @@ class Records:
         for step in range(found, version):
             try:
                 state = self._owner.upcast_state(step, cast("dict[str, Any]", state))
-            except KeyboardInterrupt:  # may be the Ctrl-C of a command
-                raise
             except BaseException as error:
                 msg = f"{self._owner.__name__}.upcast_state failed on version {step}: {described(error)}"
                 raise RecordNotUnderstood(msg) from error
