@@ -123,7 +123,7 @@ def described(error: BaseException) -> str:
     """The type and the text of an error, cut to a length that the line can hold."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the caller's own `__str__`
+    except BaseException:  # noqa: BLE001 - the caller's own `__str__`
         text = "its text can't be had: __str__ raised"
     if (left_out := len(text) - ERROR_CHARACTERS) > 0:
         text = f"{text[:ERROR_CHARACTERS]} [… {left_out} characters left out …]"
