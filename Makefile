@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 SERVES := $(VENV)/.serves
 SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
-LOWEST := tests/unit/actors/test_cron_days.py tests/unit/actors/test_times.py tests/unit/protocols tests/unit/webui
+LOWEST ?= tests/unit/actors/test_cron_days.py tests/unit/actors/test_times.py tests/unit/protocols tests/unit/webui
 
 .PHONY: help demo quick unit lowest test check format lint types layers pytest browser bench bench-against soak storm simulate mutants gates clean
 
@@ -66,7 +66,7 @@ layers: $(INSTALLED)
 
 # The expressions of schedules are read by a library whose older versions read some of them wrongly.
 lowest: $(INSTALLED)
-	sh tools/lowest.sh $(VENV) $(or $(ARGS),$(LOWEST))
+	sh tools/lowest.sh $(VENV) $(LOWEST)
 
 browser: $(INSTALLED)
 	@sh tools/browser.sh
@@ -80,6 +80,7 @@ bench: $(INSTALLED)
 
 # `make bench-against REV=v0.1.0 ARGS='tell ask --rounds 5'`
 bench-against: $(INSTALLED)
+	@test -n "$(REV)" || { echo "expected REV, the commit to compare with: make bench-against REV=main~10"; exit 2; }
 	$(BIN)/python -m tests.benchmarks.against $(REV) $(ARGS)
 
 soak: $(INSTALLED)
