@@ -6,10 +6,10 @@ time is one that the schedule names. Jitter moves the firing a little behind it;
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timezone
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from understudy.protocols.base import Event, Frozen, Message
 from understudy.protocols.tasks import MAIN_SESSION, TaskSpec, Work
@@ -22,6 +22,12 @@ Waking = Literal["done", "always"]
 
 COUNTED = 1000
 """So many missed times of a schedule are counted, and so many that are not late fire together."""
+
+
+def _with_offset(time: datetime) -> datetime:
+    """The same moment with its zone's offset: a journal line holds an offset, and no name of a zone."""
+    offset = time.utcoffset()
+    return time if offset is None else time.replace(tzinfo=timezone(offset), fold=0)
 
 
 class ScheduleSpec(Work):
@@ -49,7 +55,7 @@ class ScheduleSpec(Work):
 
     title: str = Field(min_length=1, max_length=500)
     cron: str | None = Field(default=None, max_length=200)
-    at: datetime | None = None
+    at: Annotated[datetime, AfterValidator(_with_offset)] | None = None
     timezone: str | None = None
     kind: ScheduleKind = "background"
     wake: Waking = "done"
