@@ -10,6 +10,8 @@ import trio
 from starlette.responses import Response
 
 from understudy.actors.projection import Lagged
+from understudy.webui import limits
+from understudy.webui.problems import problem, response_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from understudy.actors.projection import Feed
+    from understudy.webui.problems import Problem
 
 BEAT_S = 15.0
 """After so much silence a comment is sent, so that both ends notice when the other is gone."""
@@ -58,7 +61,9 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        del scope
+        if self._feed.subscribers >= limits.most_streams():
+            await response_of(_too_many(), {"Connection": "close"})(scope, receive, send)
+            return
         headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         with self._feed.subscription():
@@ -103,6 +108,14 @@ class EventStream(Response):
             await self._feed.moved()
         if waiting.cancelled_caught:
             await _send(send, b": still here\n\n")
+
+
+def _too_many() -> Problem:
+    return problem(
+        503,
+        "too_many_streams",
+        f"expected at most {limits.most_streams()} event streams at a time: close one, or raise `ulimit -n`",
+    )
 
 
 def _event(epoch: int, offset: int, data: bytes) -> bytes:

@@ -396,7 +396,7 @@ async def read_to_the_end(url: str, task_status: trio.TaskStatus[None]) -> None:
 
 @pytest.mark.req("RT-9")
 async def test_open_streams_do_not_hold_up_the_shutdown(tmp_path: Path) -> None:
-    """They are ended first; hypercorn alone would wait for its whole grace."""
+    """They are ended first; alone they would hold it up for its whole grace."""
     async with trio.open_nursery() as nursery:
         async with serving(tmp_path) as server:
             await nursery.start(read_to_the_end, server.url)

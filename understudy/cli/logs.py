@@ -53,7 +53,7 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
     root = logging.getLogger()
     root.handlers[:] = [screen, waiting]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "understudy.webui.server.hypercorn"):
+    for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel("WARNING")
 
     def open_file() -> None:

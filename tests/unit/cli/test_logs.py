@@ -50,7 +50,6 @@ def test_the_screen_leaves_out_what_serve_prints_itself(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     logs.configure(tmp_path, "INFO")()
     logging.getLogger("understudy.cli").info("listening on a", extra={"action": "listening"})
-    logging.getLogger("understudy.webui.server.hypercorn").info("Running on a")
     logging.getLogger("understudy.cli").info("stopped", extra={"action": "stopped"})
     shown = capsys.readouterr().err
     assert "stopped" in shown
