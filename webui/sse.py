@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import trio
 from starlette.responses import Response
@@ -25,6 +26,10 @@ BEAT_S = 15.0
 """After so much silence a comment is sent, so that both ends notice when the other is gone."""
 RETRY_MS = 1000
 """How long a browser waits before it connects again."""
+OWN_SNAPSHOTS = 4
+"""With more streams than this, a new one gets an older snapshot and what follows: they hold one in all."""
+_shared: WeakKeyDictionary[Feed, tuple[int, int, bytes]] = WeakKeyDictionary()
+"""The last snapshot of each feed: epoch, offset, event."""
 _ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
@@ -97,11 +102,24 @@ class EventStream(Response):
                 await self._wait(send)
 
     async def _send_snapshot(self, send: Send) -> tuple[int, int]:
-        snapshot = self._feed.snapshot(self._now())
-        data = snapshot.model_dump_json(serialize_as_any=True).encode()
-        event_id = b"%d-%d" % (snapshot.epoch, snapshot.offset)
-        await _send(send, b"id: %b\nevent: snapshot\ndata: %b\n\n" % (event_id, data))
-        return snapshot.epoch, snapshot.offset
+        shared = _shared.get(self._feed)
+        if shared is None or self._feed.subscribers <= OWN_SNAPSHOTS or not self._follows(shared):
+            snapshot = self._feed.snapshot(self._now())
+            data = snapshot.model_dump_json(serialize_as_any=True).encode()
+            event_id = b"%d-%d" % (snapshot.epoch, snapshot.offset)
+            event = b"id: %b\nevent: snapshot\ndata: %b\n\n" % (event_id, data)
+            shared = _shared[self._feed] = (snapshot.epoch, snapshot.offset, event)
+        epoch, offset, event = shared
+        await _send(send, event)
+        return epoch, offset
+
+    def _follows(self, shared: tuple[int, int, bytes]) -> bool:
+        """Whether all that has changed since that snapshot is still kept."""
+        try:
+            self._feed.since(shared[0], shared[1])
+        except Lagged:
+            return False
+        return True
 
     async def _wait(self, send: Send) -> None:
         with trio.move_on_after(BEAT_S) as waiting:
