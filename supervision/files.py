@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,6 +101,15 @@ class Files:
     def mkdir(self, folder: Path) -> None:
         """Make one folder, its owner's only (0700)."""
         folder.mkdir(mode=0o700)
+
+    def keep_private(self, folder: Path) -> None:
+        """Take the rights of group and others away from a folder of ours; links stay as they are."""
+        try:
+            found = folder.lstat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            folder.chmod(0o700)
 
     def rmdir(self, folder: Path) -> None:
         """Remove an empty folder."""

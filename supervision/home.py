@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
+_PRIVATE_FOLDERS = ("state", "state/journals", "history", "logs", "work")
+"""Made by the runtime, and closed to others also where something else made them open."""
 _OWNER_BYTES = 4096
 _PATIENCE_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -95,6 +97,8 @@ class Home:
         self.check_format()
         try:
             self.files.make_folders(self.journals)
+            for name in _PRIVATE_FOLDERS:
+                self.files.keep_private(self.path / name)
         except OSError as error:
             raise self._not_writable(error) from error
         with ExitStack() as undo:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from understudy.actors.own_folders import OWN_FOLDERS
 from understudy.protocols.errors import BadWorkspace
+from understudy.supervision.files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ class Workspaces:
         """
         folder = self.resolve(workspace)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            Files().make_folders(folder)
         except OSError as error:
             msg = f"expected a folder to work in that can be made, got {str(folder)!r}: {error}"
             raise BadWorkspace(msg) from error

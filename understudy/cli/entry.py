@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; the process's own when None.
     """
+    _open_standard_streams()
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given == ["--version"]:  # answered without the import of all that commands need
         sys.stdout.write(f"{installed_version()}\n")
@@ -32,6 +34,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return _FAILED
     return run(given)
+
+
+def _open_standard_streams() -> None:
+    """Open what is closed of descriptors 0 to 2 on /dev/null, as daemons start a program.
+
+    Otherwise a journal or a socket gets the number 1, and what is printed goes there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this number
+            os.set_inheritable(opened, True)  # noqa: FBT003 - a C function, which takes no keyword
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def installed_version() -> str:

@@ -6,7 +6,10 @@ line with the fields of `FIELDS`, secrets redacted (OP-1). docs/reference/log.md
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import stat
 import sys
 from collections.abc import Mapping
 from logging.handlers import MemoryHandler
@@ -16,6 +19,7 @@ import structlog
 
 from understudy.cli.actions import ACTIONS
 from understudy.cli.redaction import redact, redact_text
+from understudy.protocols.errors import HomeNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +62,7 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
 
     def open_file() -> None:
         path = home / LOG_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path)
         file = logging.FileHandler(path, encoding="utf-8")
         file.setFormatter(_formatter(structlog.processors.JSONRenderer(), "iso"))
         root.addHandler(file)
@@ -68,6 +72,31 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
         waiting.close()
 
     return open_file
+
+
+def _make_private(path: Path) -> None:
+    """Make the log and its folder, the owner's alone, or take the rights of others away from what is there.
+
+    Raises:
+        HomeNotWritable: something else is in the place of either.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        # without waiting: a FIFO would wait for a reader
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            if found.st_uid == os.geteuid():
+                os.fchmod(fd, found.st_mode & 0o700)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        msg = (
+            f"expected a file for the log that can be written, {path}, got: {error}. Move away what is there"
+        )
+        raise HomeNotWritable(msg) from error
 
 
 def _not_told_otherwise(record: logging.LogRecord) -> bool:

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,7 @@ class Listening(BaseModel):
 
 
 def serve(*, host: Host = None, port: Port = None, common: Common = COMMON) -> int:
-    """Run the home: its actors, the HTTP API and the viewer, until SIGINT or SIGTERM.
+    """Run the home: its actors, the HTTP API and the viewer, until SIGINT, SIGTERM or SIGHUP.
 
     The first signal ends it in order; a second one at once. Either way nothing acknowledged is lost.
     """
@@ -78,6 +79,12 @@ def _loopback(host: str) -> str:
         "this API can run commands. To reach it from elsewhere, use a tunnel such as `ssh -L`"
     )
     raise failure(Exit.REFUSED, "Address refused", detail)
+
+
+def _print_nowhere() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 class _Server:
@@ -128,7 +135,12 @@ class _Server:
             assert system.owned is not None
             system.owned.announce(url)
             gc.freeze()  # what is here now stays: the collector need not look through it again
-            self._tell(url, os.getpid())
+            try:
+                self._tell(url, os.getpid())
+            except (
+                BrokenPipeError
+            ):  # `serve | head -1`: who reads it has gone, and the server is not less well
+                _print_nowhere()
 
     def _tell(self, url: str, pid: int) -> None:
         zone = self._config.cast.timezone

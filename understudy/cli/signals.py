@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as RT-9 wants them: the first asks for an orderly end, the second ends at once."""
+"""SIGINT, SIGTERM and SIGHUP as RT-9 wants them: the first asks for an orderly end, a second ends at once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import trio
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """Turns the first SIGINT or SIGTERM into a trio event, and ends the process on the second.
+    """Turns the first of the signals into a trio event, and ends the process on the second.
+
+    A SIGHUP that is ignored stays so (nohup). It never counts as the second: a terminal that is closed
+    sends it twice, from the shell and from the kernel.
 
     Plain handlers instead of `trio.open_signal_receiver`: a handler runs between two bytecodes of the
     main thread, so a second signal works also while a turn keeps the loop busy, and a first one that
@@ -32,6 +35,8 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             previous = signal.signal(number, self._handle)
             self._previous[number] = previous if isinstance(previous, signal.Handlers) else signal.SIG_DFL
         return self
@@ -65,6 +70,8 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
         if self.received is not None or self._ending:
+            if number == signal.SIGHUP:
+                return
             os._exit(128 + number)
         self.received = signal.Signals(number)
         if self._token is not None:
