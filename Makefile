@@ -9,13 +9,14 @@ SOURCES := protocols supervision actors webui understudy tests tools docs
 ARGS ?=
 LOWEST ?= tests/unit/actors/test_cron_days.py tests/unit/actors/test_times.py tests/unit/protocols tests/unit/webui
 
-.PHONY: help demo quick unit lowest test check format lint types layers pytest browser bench bench-against soak storm simulate mutants gates clean
+.PHONY: help demo quick unit lowest test test-long check format lint types layers pytest browser bench bench-against soak storm simulate mutants gates clean
 
 help:
-	@echo "make demo    the main job on a home in a temporary folder, with a real kill -9 in the middle"
+	@echo "make demo    a tour in a temporary folder: tasks, a schedule and a real kill -9 in the middle"
 	@echo "make quick   format, lint, types, layers and the unit tests: while you work"
 	@echo "make lowest  unit tests with the lowest versions that pyproject.toml admits (ARGS=tests/unit: all)"
 	@echo "make test    everything that CI checks (make check is the same)"
+	@echo "make test-long   the storm, the simulation, the mutants, the gates and the soak in their long forms (about 40 min)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
 	@echo "make bench-against REV=COMMIT   each benchmark of this tree against an older commit, in turns"
 	@echo "make soak    ten minutes of 200 tasks a second: what memory and files do"
@@ -36,10 +37,21 @@ $(SERVES): pyproject.toml tools/setup.sh
 demo: $(SERVES)
 	$(BIN)/understudy demo $(ARGS)
 
-# pytest comes last, so that its own closing line is the last that one sees but for the rooms' coverage.
-test: lint types layers browser lowest pytest
+# The checks run side by side, then the tests on two cores: their closing line is the last but for the rooms'.
+test: browser
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types layers lowest
+	@$(MAKE) --no-print-directory pytest
 
 check: test
+
+# The slow proofs in the forms that a release waits for. Each has a short form among the tests.
+test-long: $(INSTALLED)
+	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.gates
+	$(BIN)/python -m tests.faults.storm --kills 50
+	$(BIN)/python -m understudy.supervision.testing.simulate --seed 1 --hours 24
+	sh tools/lowest.sh $(VENV) tests/unit
+	$(BIN)/python -m tests.benchmarks.soak
 
 # The checks run side by side, the tests after them on two cores.
 quick: $(INSTALLED)
@@ -72,7 +84,7 @@ browser: $(INSTALLED)
 	@sh tools/browser.sh
 
 pytest: $(INSTALLED)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --durations=10 $(ARGS)
 	$(if $(ARGS),,$(BIN)/python tools/rooms.py)
 
 bench: $(INSTALLED)

@@ -76,7 +76,8 @@ def _is_full_run(config: pytest.Config) -> bool:
     if told is not None:
         return bool(told[FULL_RUN])
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return everything and not any(map(config.getoption, ("ignore", "ignore_glob", "lf")))
+    narrowed = ("ignore", "ignore_glob", "lf")  # the last is the cache plugin's, which can be left out
+    return everything and not any(config.getoption(name, default=False) for name in narrowed)
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], name: str) -> None:
