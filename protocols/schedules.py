@@ -167,6 +167,15 @@ class RemoveSchedule(Message[ScheduleAccepted]):
     id: str
 
 
+class RunSchedule(Message[ScheduleAccepted]):
+    """Fire once now, whatever is due when: also one that is disabled or done. Its times stay as they are.
+
+    It is no firing of a due time, so it counts as none; its overlap rule holds. Raises: `NotFound`.
+    """
+
+    id: str
+
+
 class ScheduleList(Frozen):
     """Schedules, newest first."""
 

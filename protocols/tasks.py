@@ -281,6 +281,18 @@ class CancelTask(Message[CancelAccepted]):
     reason: str = Field(default="canceled by request", max_length=500)
 
 
+class RetryTask(Message[TaskAccepted]):
+    """Do the work of a task that failed or was canceled once more, as a new task that may start at once.
+
+    The old one keeps its state and its record: final states are final. The new one belongs to no schedule.
+
+    Raises (to who asks): `NotFound`, also when the pool has forgotten the task; `Refused` when it is not over
+    or succeeded; `TaskRefused`, of which each rule has a subclass.
+    """
+
+    id: str
+
+
 class SummarizeTask(Message[TaskAccepted]):
     """Keep the manager's summary of the result with a task that is over; a later one replaces it.
 

@@ -25,6 +25,7 @@ from understudy.protocols.schedules import (
     Missed,
     RemoveSchedule,
     ReserveScheduleId,
+    RunSchedule,
     ScheduleAccepted,
     ScheduleAdded,
     ScheduleDisabled,
@@ -206,6 +207,11 @@ class CronActor(PersistentActor[CronState]):
         self._silent.pop(one.id, None)
         return ScheduleAccepted(id=one.id)
 
+    def run_schedule(self, message: RunSchedule) -> ScheduleAccepted:
+        one = self._find(message.id)
+        self._send_firing(one, self.clock.time())
+        return ScheduleAccepted(id=one.id, next_at=one.next_at)
+
     def list_schedules(self, message: ListSchedules) -> ScheduleList:
         newest_first = reversed(self.state.schedules.values())
         return ScheduleList(schedules=tuple(self._view(one, message.next_runs) for one in newest_first))
@@ -338,7 +344,7 @@ class CronActor(PersistentActor[CronState]):
             self.send(self._workers, CreateTask(spec=task))
         if spec.kind == "reminder" or spec.wake == "always":
             due = DueSchedule(
-                id=f"{one.id}@{nominal_at:.0f}",
+                id=f"{one.id}@{nominal_at:.3f}".removesuffix(".000"),
                 schedule=one.id,
                 nominal_at=nominal_at,
                 title=spec.title,

@@ -50,6 +50,7 @@ from understudy.protocols.tasks import (
     GetTask,
     ListTasks,
     ReserveTaskId,
+    RetryTask,
     SummarizeTask,
     TaskAccepted,
     TaskCancelRequested,
@@ -214,6 +215,19 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             return self._cancel_again(message.id)
         return CancelAccepted(id=task.id, status=self._cancel(task, message.source, message.reason))
 
+    def retry_task(self, message: RetryTask) -> TaskAccepted:
+        if (active := self.state.active.get(message.id)) is not None:
+            raise Refused(f"expected a task that is over, got {message.id}, which is {active.status}")
+        over = self.state.over.get(message.id)
+        if over is None:
+            raise self._not_found(message.id)
+        if over.spec is None:
+            raise Refused(
+                f"expected a task that failed or was canceled, got {message.id}: it has {over.status}"
+            )
+        anew = {"start_at": None, "debounce_s": 0.0, "schedule": None, "nominal_at": None}
+        return self.create_task(CreateTask(spec=over.spec.model_copy(update=anew)))
+
     def summarize_task(self, message: SummarizeTask) -> TaskAccepted:
         if message.id in self.state.active:
             raise Refused(f"expected a task that is over, got {message.id}: it has no result yet")
@@ -345,6 +359,7 @@ class WorkerPoolActor(PersistentActor[PoolState]):
             self.turn_time,
             task.files if event.output.file is None else (*task.files, event.attempt),
             event.value,
+            None if event.status == "succeeded" else spec,
         )
         for forgotten in event.forgets:
             self.state.over.pop(forgotten, None)

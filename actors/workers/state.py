@@ -123,6 +123,7 @@ class OverTask(NamedTuple):
     finished_at: float
     files: tuple[int, ...]
     value: str | None = None
+    spec: TaskSpec | None = None  # of one that did not succeed: its work can be done once more
 
     def view(self, task: str) -> TaskView:
         """As others see it."""

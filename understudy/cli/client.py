@@ -35,6 +35,12 @@ class ServerEvent:
     data: str
 
 
+class Keyed(BaseModel):
+    """The body of a change that says no more than its idempotency key."""
+
+    key: str | None = None
+
+
 class Client:
     """Talks to one server. Environment proxies are left aside: the server is on this machine.
 
@@ -61,6 +67,13 @@ class Client:
     ) -> AnswerT:
         """GET `path`, decoded as `answer`."""
         return _decoded(await self._http.get(path, params=parameters), answer)
+
+    async def get_text(self, path: str, parameters: Mapping[str, str | int]) -> httpx.Response:
+        """GET `path`, whose answer is text with headers of its own."""
+        response = await self._http.get(path, params=parameters)
+        if response.is_error:
+            raise CommandFailed(problem_of_answer(response.status_code, response.content))
+        return response
 
     async def read_list(
         self,

@@ -1,4 +1,4 @@
-"""`cron list | add | enable | disable | remove | next`."""
+"""`cron list | add | enable | disable | remove | run | next`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from understudy.actors.cron import expressions, times
 from understudy.actors.cron.machine import machine_zone
 from understudy.actors.projection import detail_of
 from understudy.cli.answers import ScheduleAnswer, SchedulePage
-from understudy.cli.client import Client, ask
+from understudy.cli.client import Client, Keyed, ask
 from understudy.cli.exits import Exit, failure
 from understudy.cli.offline import look_at, report_damage
 from understudy.cli.output import Text, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
-from understudy.cli.settings import COMMON, Common, home_path
+from understudy.cli.settings import COMMON, Common, KeyOption, home_path
 from understudy.protocols.errors import BadSchedule, NotFound, Refused
 from understudy.protocols.read_model import ScheduleDetail
 from understudy.protocols.schedules import Misfire, Overlap, ScheduleKind, ScheduleSpec, Waking
@@ -40,6 +40,10 @@ RUNS = 5
 _RUNS_MAX = 20
 _TITLE_CHARACTERS = 80
 _WIDE = 110  # below it, eight columns would be read letter by letter
+
+
+Verb = Literal["enable", "disable", "remove", "run"]
+_DONE = {"enable": "enabled", "disable": "disabled", "remove": "removed", "run": "fired"}
 
 
 class NextRuns(BaseModel):
@@ -243,14 +247,23 @@ def remove(schedule_id: ScheduleId, /, *, common: Common = COMMON) -> int:
     return _change(schedule_id, "remove", common)
 
 
-def _change(schedule_id: str, verb: Literal["enable", "disable", "remove"], common: Common) -> int:
+@app.command
+def run(schedule_id: ScheduleId, /, *, key: KeyOption = None, common: Common = COMMON) -> int:
+    """Fire a schedule once now; when it is due next stays as it is. Durable. Needs a server."""
+    return _change(schedule_id, "run", common, key)
+
+
+def _change(schedule_id: str, verb: Verb, common: Common, key: str | None = None) -> int:
     address = require_server(home_path(common), f"cron {verb}")
-    answer = ask(address, lambda client: client.post(f"{_path(schedule_id)}/{verb}", ScheduleAnswer))
+    path = f"{_path(schedule_id)}/{verb}"
+    answer = ask(address, lambda client: client.post(path, ScheduleAnswer, Keyed(key=key)))
     if common.json:
         print_json(answer)
     else:
-        told = f", next {when(answer.next_at)}" if verb == "enable" and answer.next_at is not None else ""
-        console().print(Text(f"{answer.id}: {verb}d{told}"))
+        shown = verb == "enable" and answer.next_at is not None
+        console().print(
+            Text(f"{answer.id}: {_DONE[verb]}{f', next {when(answer.next_at)}' if shown else ''}")
+        )
     return Exit.OK
 
 

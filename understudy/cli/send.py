@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
-import httpx
 import trio
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat
 from pydantic import BaseModel
 
 from understudy.cli.answers import IdAnswer, MessagePage
-from understudy.cli.client import Client, lost
+from understudy.cli.client import Client
 from understudy.cli.exits import Exit, failure
 from understudy.cli.output import Text, console, print_json
+from understudy.cli.returning import StreamEnded, persistently
 from understudy.cli.server import address_of, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.protocols.read_model import MessageRow
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-T = TypeVar("T")
-
-RETURN_S = 30.0
-"""So long a server may be away before a command gives up."""
-
-_FIRST_LOOK_S = 0.1
-_LAST_LOOK_S = 1.0
 _PAGE = 100
 
 
@@ -46,10 +38,6 @@ class Sent(BaseModel):
     id: str
     key: str
     reply: MessageRow | None = None
-
-
-class _Lost(Exception):
-    """The server went away."""
 
 
 def send(
@@ -94,7 +82,7 @@ async def send_input(home: Path, text: str, key: str | None) -> Sent:
     async def submit(client: Client) -> IdAnswer:
         return await client.post("/api/input", IdAnswer, body)
 
-    answer = await _persistently(home, submit)
+    answer = await persistently(home, submit)
     return Sent(id=answer.id, key=body.key)
 
 
@@ -111,7 +99,7 @@ async def wait_for_reply(home: Path, input_id: str, timeout_s: float) -> Message
         return await _follow(client, input_id)
 
     with trio.move_on_after(timeout_s):
-        return await _persistently(home, follow)
+        return await persistently(home, follow)
     page = address_of(home) or "the server's address"
     detail = (
         f"no final reply to {input_id} within {timeout_s:g} s. It is not lost: the reply will be on the "
@@ -133,7 +121,7 @@ async def _follow(client: Client, input_id: str) -> MessageRow:
                 reply = await find_reply(client, input_id)
                 if reply is not None:
                     return reply
-    raise _Lost
+    raise StreamEnded
 
 
 async def find_reply(client: Client, input_id: str) -> MessageRow | None:
@@ -153,42 +141,3 @@ async def find_reply(client: Client, input_id: str) -> MessageRow | None:
         if page.next is None or any(message.id == input_id for message in page.messages):
             return None
         cursor = page.next
-
-
-async def _persistently(home: Path, work: Callable[[Client], Awaitable[T]]) -> T:
-    """Do `work` with the home's server; when that goes away, again with the one that comes back.
-
-    A server that the lock names but that refuses connections (it stops, or hangs) is given up after
-    `RETURN_S` too; an attempt that got somewhere begins that time anew.
-    """
-    give_up_at = trio.current_time() + RETURN_S
-    while True:
-        address = await _server(home)
-        began = trio.current_time()
-        try:
-            async with Client(address) as client:
-                return await work(client)
-        except (httpx.TransportError, _Lost) as error:
-            now = trio.current_time()
-            if now - began > _LAST_LOOK_S:
-                give_up_at = now + RETURN_S
-            if now > give_up_at:
-                raise lost(address, error) from error
-            await trio.sleep(_FIRST_LOOK_S)
-
-
-async def _server(home: Path) -> str:
-    """The address of the home's server, waiting up to `RETURN_S` for one."""
-    pause_s = _FIRST_LOOK_S
-    with trio.move_on_after(RETURN_S):
-        while True:
-            address = address_of(home)
-            if address is not None:
-                return address
-            await trio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LAST_LOOK_S)
-    detail = (
-        f"the server of {home} went away and did not come back within {RETURN_S:.0f} s. What it "
-        f"acknowledged is kept: start it again with `understudy serve --home {home}`"
-    )
-    raise failure(Exit.NO_SERVER, "No server", detail)

@@ -48,6 +48,8 @@ class Common:
 
 COMMON = Common()
 
+KeyOption = Annotated[str | None, Parameter(help="Idempotency key: the same one counts once.")]
+
 
 def environment() -> Environment:
     """The environment's settings.

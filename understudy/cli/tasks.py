@@ -1,4 +1,4 @@
-"""`tasks list | show | add | cancel`."""
+"""`tasks list | show | add | cancel`, and the others of that name from their modules."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from understudy.cli.output import WIDE, Text, console, print_json, styled, table
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.cli.tasks_add import add
+from understudy.cli.tasks_follow import logs, retry, wait
 from understudy.protocols.errors import NotFound
 from understudy.protocols.read_model import TaskDetail
 from understudy.protocols.tasks import DEFAULT_QUEUE, TaskStatus
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 app = App(name="tasks", help="The tasks: what the workers did, do and will do.")
 app.command(add, help_flags=["--help"])  # `df -h` is a command to make a task of
+for command in (logs, wait, retry):
+    app.command(command)
 
 TaskId = Annotated[str, Parameter(help="The task's id, such as task-7.")]
 LIMIT = 20
@@ -127,7 +130,10 @@ def _print_detail(task: TaskDetail) -> None:
     }
     rows = [[name, value] for name, value in facts.items() if value]
     out.print(table(["", ""], rows, header=False))
-    if task.output is not None and task.output.text:
+    if task.live is not None and task.live.output:
+        out.print(Text(f"output so far ({task.live.output_bytes} bytes, its end):", style="dim"))
+        out.print(Text(task.live.output.rstrip("\n")), soft_wrap=True)
+    elif task.output is not None and task.output.text:
         cut = ", its end" if task.output.cut else ""
         where = f", more in {task.output.file}" if task.output.file else ""
         out.print(Text(f"output ({task.output.total_bytes} bytes{cut}{where}):", style="dim"))

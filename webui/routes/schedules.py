@@ -18,6 +18,7 @@ from understudy.protocols.schedules import (
     Misfire,
     Overlap,
     RemoveSchedule,
+    RunSchedule,
     ScheduleAccepted,
     ScheduleKind,
     ScheduleSpec,
@@ -30,8 +31,13 @@ from understudy.webui.work import NewWork
 router = APIRouter(tags=["schedules"])
 ScheduleId = Annotated[str, Path(max_length=200, examples=["sched-1"])]
 Runs = Annotated[int, Query(ge=0, le=20, description="how many of the next nominal times")]
-Verb = Literal["enable", "disable", "remove"]
-_VERBS: Final = {"enable": EnableSchedule, "disable": DisableSchedule, "remove": RemoveSchedule}
+Verb = Literal["enable", "disable", "remove", "run"]
+_VERBS: Final = {
+    "enable": EnableSchedule,
+    "disable": DisableSchedule,
+    "remove": RemoveSchedule,
+    "run": RunSchedule,
+}
 
 
 class NewSchedule(NewWork):
@@ -101,6 +107,6 @@ async def add_schedule(context: Ctx, body: NewSchedule) -> ScheduleAccepted:
 async def change_schedule(
     context: Ctx, schedule_id: ScheduleId, verb: Verb, body: ScheduleChange | None = None
 ) -> ScheduleAccepted:
-    """Let a schedule fire, keep it from firing, or take it away."""
+    """Let a schedule fire, keep it from firing, take it away, or fire it once now."""
     asked = body or ScheduleChange()
     return await context.ask("cron", _VERBS[verb](id=schedule_id), asked.key)

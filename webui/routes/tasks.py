@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from codecs import utf_8_decode
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import PlainTextResponse
@@ -18,6 +19,7 @@ from understudy.protocols.tasks import (
     CreateTask,
     GetTask,
     Name,
+    RetryTask,
     TaskSpec,
     TaskStatus,
 )
@@ -61,6 +63,12 @@ class Tasks(BaseModel):
 
     tasks: list[TaskRow]
     next: str | None = Field(description="the cursor of the next page; null when there is none")
+
+
+class Retry(Body):
+    """A further try of a task, which may be repeated under its key."""
+
+    key: Key | None = None
 
 
 class Cancel(Body):
@@ -136,23 +144,43 @@ async def show_output(
 ) -> Response:
     """What its last attempt has written, as text: also while it runs, and more than the task's record keeps.
 
-    `X-Output-Bytes` is how much it wrote in all, `X-Next-Offset` where to go on; it is missing at the end.
+    `X-Attempt` says of which attempt, `X-Offset` the byte that the text begins with (a later one than was
+    asked for, where those before are not at hand), `X-Output-Bytes` how much it wrote in all, and
+    `X-Next-Offset` where to go on: it is missing when nothing follows any more.
     """
     detail = _detail(context, task_id)
-    live = detail.live
     home = context.system.home
     assert home is not None, "the API serves a home"
     kept = await context.system.run_blocking(read_output, home, task_id, detail.attempts, offset, limit)
-    if kept is None:
-        text = live.output if live is not None else detail.output.text if detail.output is not None else ""
-        data = text.encode()
-        kept = data[offset : offset + limit], len(data)
-    data, size = kept
-    total = live.output_bytes if live is not None else max(detail.output_bytes, size)
-    headers = {"X-Output-Bytes": str(total)}
-    if offset + len(data) < size:
-        headers["X-Next-Offset"] = str(offset + len(data))
-    return PlainTextResponse(data.decode("utf-8", "replace"), headers=headers)
+    part = _part_at_hand(detail, offset, limit) if kept is None else Part(offset, *kept)
+    total = max(part.end, detail.output_bytes if detail.live is None else detail.live.output_bytes)
+    goes_on = part.first + len(part.data) < part.end or detail.status in {"pending", "running"}
+    text, used = utf_8_decode(part.data, "replace", not goes_on or len(part.data) == limit == 1)
+    headers = {"X-Attempt": str(detail.attempts), "X-Offset": str(part.first), "X-Output-Bytes": str(total)}
+    if goes_on:
+        headers["X-Next-Offset"] = str(part.first + used)
+    return PlainTextResponse(text, headers=headers)
+
+
+class Part(NamedTuple):
+    """Bytes of an output: the `first` of them, and where what is kept ends."""
+
+    first: int
+    data: bytes
+    end: int
+
+
+def _part_at_hand(detail: TaskDetail, offset: int, limit: int) -> Part:
+    """A part of the end of an output that is short, or that has no file yet."""
+    if detail.live is not None:
+        data, end = detail.live.output.encode(), detail.live.output_bytes
+    elif detail.output is not None:
+        data, end = detail.output.text.encode(), detail.output.total_bytes
+    else:
+        data, end = b"", 0
+    first = max(0, end - len(data))
+    begin = max(offset, first)
+    return Part(begin, data[begin - first :][:limit], end)
 
 
 def _detail(context: Context, task_id: str) -> TaskDetail:
@@ -169,3 +197,10 @@ async def cancel_task(context: Ctx, task_id: TaskId, body: Cancel | None = None)
     """End a task: a pending one at once; a running one is `running` until its process has ended."""
     asked = body or Cancel()
     return await context.ask("workers", CancelTask(id=task_id, reason=asked.reason), asked.key)
+
+
+@router.post("/api/tasks/{task_id}/retry", status_code=202)
+async def retry_task(context: Ctx, task_id: TaskId, body: Retry | None = None) -> Accepted:
+    """Do the work of a failed or canceled task once more, as a new task. It is durable when this answers."""
+    accepted = await context.ask("workers", RetryTask(id=task_id), None if body is None else body.key)
+    return Accepted(id=accepted.id)

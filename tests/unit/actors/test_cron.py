@@ -18,6 +18,7 @@ from understudy.protocols.schedules import (
     ListSchedules,
     RemoveSchedule,
     ReserveScheduleId,
+    RunSchedule,
     ScheduleSpec,
 )
 from understudy.protocols.tasks import Work
@@ -258,3 +259,24 @@ async def test_the_tasks_of_a_schedule_have_what_it_says_of_them(tmp_path: Path)
             assert {name: getattr(spec, name) for name in work} == work
     with pytest.raises(ValidationError, match="expected the name of a registered callable"):
         ScheduleSpec.model_validate({"title": "x", "cron": "* * * * *", **work, "function": ""})
+
+
+@pytest.mark.req("CR-1")
+async def test_a_schedule_fires_by_hand_and_its_times_stay(tmp_path: Path) -> None:
+    """Also one that is disabled; it is no firing of a due time, so none is counted or used up."""
+    async with ActorSystem(tmp_path, clock=ManualClock(NOON)) as system:
+        desk = await Desk.set(system)
+        await desk.add(cron="* * * * *", command=("true",), wake="always")
+        desk.advance(7.25)
+        before = (await desk.ask(ListSchedules())).schedules
+        await desk.ask(RunSchedule(id="sched-1"))
+        await until(system, lambda: len(desk.seen.specs) == 1 and len(desk.seen.dues) == 1)
+        assert (desk.seen.specs[0].schedule, desk.seen.dues[0].nominal_at) == ("sched-1", NOON + 7.25)
+        assert (await desk.ask(ListSchedules())).schedules == before
+        desk.advance(52.75)
+        assert await desk.wait_fired(2) == [NOON + 7.25, NOON + 60]
+        await desk.ask(DisableSchedule(id="sched-1"))
+        await desk.ask(RunSchedule(id="sched-1"))
+        assert len(await desk.wait_fired(3)) == 3
+        with pytest.raises(NotFound):
+            await desk.ask(RunSchedule(id="sched-7"))
