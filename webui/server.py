@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,11 +16,15 @@ from understudy.webui import limits
 from understudy.webui.app import make_app
 from understudy.webui.connection import Connection, farewell, refusal
 from understudy.webui.guard import is_loopback
+from understudy.webui.peers import admitting
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.types import ASGIApp
 
     from understudy.supervision.system import ActorSystem
+    from understudy.webui.peers import Admit
     from understudy.webui.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -51,21 +54,11 @@ class AddressUnusable(UnderstudyError):
     title = "Address unusable"
 
 
-Admit = Callable[[trio.SocketStream], "Problem | None"]
-"""Why a connection is refused, asked before a byte of it is read; None when it is not."""
-
-
-def admit_all(stream: trio.SocketStream) -> Problem | None:
-    """Refuse nobody who reaches loopback."""
-    del stream
-    return None
-
-
 async def serve_http(
     system: ActorSystem,
     host: str = "127.0.0.1",
     port: int = 0,
-    admit: Admit = admit_all,
+    users: Collection[int] | None = (),
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `system` until cancelled; then the event streams are ended and open requests get a moment.
@@ -74,7 +67,8 @@ async def serve_http(
         system: with the cast in it.
         host: a loopback address, or `localhost`.
         port: 0 for one that is free.
-        admit: says of each connection, before a byte of it is read, why it is refused, if it is.
+        users: further users (by number) whose processes are answered, besides this process's own and root;
+            None for all. On macOS, which does not tell whose a connection is, all are.
         task_status: is told the URL, such as `http://127.0.0.1:8000`, once requests are taken.
 
     Raises:
@@ -84,10 +78,15 @@ async def serve_http(
     await wait_until_ready(system, READY_S)
     listening = trio.socket.from_stdlib_socket(_listening(host, port))
     stopping = trio.Event()
-    door = _Door(make_app(system, stopping), trio.SocketListener(listening), stopping, admit)
+    with admitting(users) as admit:
+        door = _Door(make_app(system, stopping), trio.SocketListener(listening), stopping, admit)
+        await _run(door, _url(listening), stopping, task_status)
+
+
+async def _run(door: _Door, url: str, stopping: trio.Event, task_status: trio.TaskStatus[str]) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(door.keep)
-        task_status.started(_url(listening))
+        task_status.started(url)
         try:
             await trio.sleep_forever()
         finally:

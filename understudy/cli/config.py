@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 import tomllib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
 
@@ -24,17 +25,46 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config/understudy.toml"
 
 
+class HttpConfig(BaseModel):
+    """Who is answered besides the owner's processes and root's: `users` by name or number, or `all`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    users: tuple[str | int, ...] | Literal["all"] = ()
+
+    def uids(self) -> tuple[tuple[int, ...] | None, tuple[Problem, ...]]:
+        """Their numbers, None for all; and what is wrong with names that this machine does not know."""
+        if self.users == "all":
+            return None, ()
+        found: list[int] = []
+        problems: list[Problem] = []
+        for user in self.users:
+            try:
+                found.append(user if isinstance(user, int) else pwd.getpwnam(user).pw_uid)
+            except KeyError:
+                problems.append(_user_problem(str(user)))
+        return tuple(found), tuple(problems)
+
+
+def _user_problem(user: str) -> Problem:
+    reason = f"http.users: this machine has no user {user!r}, so no process of theirs is answered"
+    remedy = f"change or remove the name in {CONFIG_FILE}, and start again"
+    return Problem(kind="configuration", name=user[:64], reason=reason, remedy=remedy)
+
+
 class HomeConfig(BaseModel):
     """The file's tables; each may be missing, and so may each of its keys.
 
     Attributes:
         cast: what the actors are made with.
+        http: who is answered.
         runtime: sizes and times of journals and turns.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cast: CastConfig = Field(default_factory=CastConfig)
+    http: HttpConfig = Field(default_factory=HttpConfig)
     runtime: Settings = Field(default_factory=Settings)
     _problems: tuple[Problem, ...] = PrivateAttr(())
 

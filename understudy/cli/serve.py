@@ -26,6 +26,7 @@ from understudy.cli.settings import COMMON, Common, environment, home_path
 from understudy.cli.signals import StopSignals
 from understudy.supervision.system import ActorSystem
 from understudy.webui.guard import is_loopback
+from understudy.webui.peers import CAN_TELL
 from understudy.webui.server import serve_http
 
 log = logging.getLogger("understudy.cli")
@@ -129,9 +130,15 @@ class _Server:
         scope.cancel()
 
     async def _serve(self, system: ActorSystem) -> None:
-        await start_cast(system, self._config.cast, problems=self._config.problems)
+        users, strangers = self._config.http.uids()
+        await start_cast(system, self._config.cast, problems=self._config.problems + strangers)
+        if not CAN_TELL and users is not None:
+            extra = {"action": "peers_unknown", "operator": "cli"}
+            log.warning(
+                "each user of this machine is answered: it does not tell whose a connection is", extra=extra
+            )
         async with trio.open_nursery() as nursery:
-            url: str = await nursery.start(partial(serve_http, system, self._host, self._port))
+            url: str = await nursery.start(partial(serve_http, system, self._host, self._port, users))
             assert system.owned is not None
             system.owned.announce(url)
             gc.freeze()  # what is here now stays: the collector need not look through it again
