@@ -68,9 +68,9 @@ def settings_page() -> str:
         fields_table(EvolverPolicy),
         "## Of a home",
         "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` "
-        "has the settings above, `[cast]` those of the built-in actors, and `[http]` has `users`: further users "
-        'of the machine who are answered, by name or number, or `"all"` ([security](../explanation/security.md)). '
-        "What is not there has its default; what does "
+        "has the settings above, `[cast]` those of the built-in actors, and `[http]` has `users`: further "
+        'users of the machine who are answered, by name or number, or `"all"` '
+        "([security](../explanation/security.md)). What is not there has its default; what does "
         "not fit is said with file and key, and the server does not start (exit code 2), since half of the "
         "settings would be a server that nobody asked for. Only a sink that does not fit stops nothing: "
         "`understudy status` names it as a problem, the other sinks are used, and what waits for it goes on "
