@@ -70,7 +70,8 @@ def settings_page() -> str:
         "`understudy serve` reads `HOME/config/understudy.toml` once, at its start: the table `[runtime]` "
         "has the settings above, `[cast]` those of the built-in actors, and `[http]` has `users`: further "
         'users of the machine who are answered, by name or number, or `"all"` '
-        "([security](../explanation/security.md)). What is not there has its default; what does "
+        "([security](../explanation/security.md)), and `[log]` how much of the log is kept: `file_bytes` a "
+        "file (16 MiB), of which the newest `files` stay (5). What is not there has its default; what does "
         "not fit is said with file and key, and the server does not start (exit code 2), since half of the "
         "settings would be a server that nobody asked for. Only a sink that does not fit stops nothing: "
         "`understudy status` names it as a problem, the other sinks are used, and what waits for it goes on "

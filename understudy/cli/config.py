@@ -52,12 +52,22 @@ def _user_problem(user: str) -> Problem:
     return Problem(kind="configuration", name=user[:64], reason=reason, remedy=remedy)
 
 
+class LogConfig(BaseModel):
+    """How much of the log is kept: files of `file_bytes`, of which the newest `files` stay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file_bytes: int = Field(default=16 << 20, ge=64 << 10)
+    files: int = Field(default=5, ge=2, le=1000)
+
+
 class HomeConfig(BaseModel):
     """The file's tables; each may be missing, and so may each of its keys.
 
     Attributes:
         cast: what the actors are made with.
         http: who is answered.
+        log: how much of the log is kept.
         runtime: sizes and times of journals and turns.
     """
 
@@ -65,6 +75,7 @@ class HomeConfig(BaseModel):
 
     cast: CastConfig = Field(default_factory=CastConfig)
     http: HttpConfig = Field(default_factory=HttpConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
     runtime: Settings = Field(default_factory=Settings)
     _problems: tuple[Problem, ...] = PrivateAttr(())
 

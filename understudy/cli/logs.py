@@ -9,24 +9,28 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import select
 import stat
 import sys
 from collections.abc import Mapping
-from logging.handlers import MemoryHandler
-from typing import TYPE_CHECKING, cast
+from io import TextIOWrapper
+from logging.handlers import MemoryHandler, RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
 from understudy.cli.actions import ACTIONS
+from understudy.cli.log_repeats import RepeatLimit
 from understudy.cli.redaction import redact, redact_text
 from understudy.protocols.errors import HomeNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
+    from understudy.cli.config import LogConfig
     from understudy.cli.settings import LogLevel
 
 LOG_FILE = "logs/app.jsonl"
@@ -38,7 +42,45 @@ _KEPT_RECORDS = 10_000
 _NEVER = logging.CRITICAL + 1
 
 
-def configure(home: Path, level: LogLevel) -> Callable[[], None]:
+class _Screen(logging.StreamHandler[TextIO]):
+    """Writes to a terminal or pipe as long as that takes it; what it doesn't take is in the log's file.
+
+    A reader that has stopped would keep the whole server waiting.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, as far as there is room."""
+        try:
+            fd = self.stream.fileno()
+        except OSError:  # it is none of the system's
+            super().emit(record)
+            return
+        try:
+            left = f"{self.format(record)}\n".encode(errors="replace")
+            while left and select.select([], [fd], [], 0)[1]:
+                left = left[os.write(fd, left[: select.PIPE_BUF]) :]
+        except (OSError, ValueError):
+            self.handleError(record)
+
+
+class _LogFile(RotatingFileHandler):
+    """Rotated by size; each file is the owner's alone, and is made anew when somebody has taken it away."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, into a new file where the old one has gone."""
+        if not Path(self.baseFilename).exists():
+            self.close()
+        super().emit(record)
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_owners_alone)
+
+
+def _owners_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def configure(home: Path, level: LogLevel, limits: LogConfig) -> Callable[[], None]:
     """Send every log record of the process to the console and to the home's log file.
 
     The console has colours on a terminal only; on a pipe it shows warnings and worse. A line that can't
@@ -49,13 +91,14 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
     """
     logging.raiseExceptions = False
     terminal = sys.stderr.isatty()
-    screen = logging.StreamHandler(sys.stderr)
+    screen = _Screen(sys.stderr)
     screen.setLevel(level if terminal else "WARNING")
     screen.addFilter(_not_told_otherwise)
     screen.setFormatter(_formatter(_console_renderer(colors=terminal), "%H:%M:%S"))
     waiting = MemoryHandler(_KEPT_RECORDS, flushLevel=_NEVER, flushOnClose=False)
     root = logging.getLogger()
-    root.handlers[:] = [screen, waiting]
+    limited = RepeatLimit(screen, waiting)
+    root.handlers[:] = [limited]
     root.setLevel(level)
     for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel("WARNING")
@@ -63,10 +106,9 @@ def configure(home: Path, level: LogLevel) -> Callable[[], None]:
     def open_file() -> None:
         path = home / LOG_FILE
         _make_private(path)
-        file = logging.FileHandler(path, encoding="utf-8")
+        file = _LogFile(path, maxBytes=limits.file_bytes, backupCount=limits.files - 1, encoding="utf-8")
         file.setFormatter(_formatter(structlog.processors.JSONRenderer(), "iso"))
-        root.addHandler(file)
-        root.removeHandler(waiting)
+        limited.targets[:] = [screen, file]
         waiting.setTarget(file)
         waiting.flush()
         waiting.close()

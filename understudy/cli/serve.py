@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -34,8 +33,6 @@ log = logging.getLogger("understudy.cli")
 _HIGHEST_PORT = 65_535
 _FAILED_S = 5.0
 """The time that a server of which a part has failed has to end in order."""
-_ORDERLY_S = 60.0
-"""The time that the first signal gives it; more than the actors and the journals may take."""
 
 Host = Annotated[str | None, Parameter(help="Loopback address to listen on [default: 127.0.0.1].")]
 Port = Annotated[NonNegativeInt | None, Parameter(help="Port; 0 picks a free one [default: 7433].")]
@@ -54,6 +51,9 @@ def serve(*, host: Host = None, port: Port = None, common: Common = COMMON) -> i
 
     The first signal ends it in order; a second one at once. Either way nothing acknowledged is lost.
     """
+    # A library in Rust that panics for want of memory can hang while it prints a backtrace. Set for this
+    # process only: `os.environ`, which tasks get theirs from, stays as it is.
+    os.putenv("RUST_BACKTRACE", "0")
     signals = StopSignals()
     with signals:
         known = environment()
@@ -100,7 +100,7 @@ class _Server:
         self._port = port
         self._signals = signals
         self._as_json = as_json
-        self._open_log_file = logs.configure(home, environment().log_level)
+        self._open_log_file = logs.configure(home, environment().log_level, config.log)
 
     async def run(self) -> None:
         """Open the home, serve until the first signal, end in order: intake first, then the actors.
@@ -126,7 +126,6 @@ class _Server:
         await self._signals.wait()
         name = self._signals.received.name if self._signals.received else ""
         log.info("stopping: no new requests", extra={"action": "stopping", "operator": "cli", "signal": name})
-        self._signals.end_within(_ORDERLY_S, 128 + (self._signals.received or signal.SIGTERM))
         scope.cancel()
 
     async def _serve(self, system: ActorSystem) -> None:

@@ -11,6 +11,8 @@ import trio
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
+ORDERLY_S = 60.0
+"""The time that the first signal gives the process; more than the actors and the journals may take."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -28,7 +30,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._ending = False
+        self._timed = False
         self._event = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._previous: dict[signal.Signals, signal.Handlers] = {}
@@ -44,7 +46,7 @@ class StopSignals:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if self._ending:
+        if self._timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, previous in self._previous.items():
             signal.signal(number, previous)
@@ -54,7 +56,7 @@ class StopSignals:
 
         By the kernel's timer: a thread could not be started when memory or threads have run out.
         """
-        self._ending = True
+        self._timed = True
         signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(code))
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -69,10 +71,11 @@ class StopSignals:
             self._token = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a handler
-        if self.received is not None or self._ending:
+        if self.received is not None or self._timed:
             if number == signal.SIGHUP:
                 return
             os._exit(128 + number)
         self.received = signal.Signals(number)
+        self.end_within(ORDERLY_S, 128 + number)  # here: the loop may be stuck, and never hear of it
         if self._token is not None:
             self._token.run_sync_soon(self._event.set)

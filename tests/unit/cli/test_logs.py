@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from understudy.cli import logs
+from understudy.cli.config import LogConfig
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def _restored() -> Generator[None]:  # pyright: ignore[reportUnusedFunction] -- 
 @pytest.mark.req("CLI-1")
 def test_records_wait_until_the_home_is_ours_and_then_become_json_lines(tmp_path: Path) -> None:
     """A second owner writes nothing into the first one's log; what was logged at the start is not lost."""
-    open_file = logs.configure(tmp_path, "INFO")
+    open_file = logs.configure(tmp_path, "INFO", LogConfig())
     log = logging.getLogger("understudy.test")
     log.info("before %s", "it", extra={"action": "early", "journal": "manager"})
     assert list(tmp_path.iterdir()) == []
@@ -48,7 +49,7 @@ def test_the_screen_leaves_out_what_serve_prints_itself(
 ) -> None:
     """Where it listens was on a terminal three times; the file keeps it."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    logs.configure(tmp_path, "INFO")()
+    logs.configure(tmp_path, "INFO", LogConfig())()
     logging.getLogger("understudy.cli").info("listening on a", extra={"action": "listening"})
     logging.getLogger("understudy.cli").info("stopped", extra={"action": "stopped"})
     shown = capsys.readouterr().err
@@ -62,7 +63,7 @@ def test_a_traceback_is_one_json_line_and_shows_no_local_variables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Secrets live in local variables; neither the file nor the console prints them."""
-    logs.configure(tmp_path, "INFO")()
+    logs.configure(tmp_path, "INFO", LogConfig())()
     try:
         secret = str(98_765 * 54_321)
         _ = 1 / (len(secret) - 10)
@@ -76,7 +77,7 @@ def test_a_traceback_is_one_json_line_and_shows_no_local_variables(
 @pytest.mark.req("OP-1")
 def test_each_line_has_the_same_fields_and_what_else_is_logged_is_context(tmp_path: Path) -> None:
     """So that one query does for all; docs/reference/log.md says what they hold."""
-    logs.configure(tmp_path, "INFO")()
+    logs.configure(tmp_path, "INFO", LogConfig())()
     log = logging.getLogger("somebody.else")
     log.warning("plain")
     log.info(
@@ -114,7 +115,7 @@ def test_secrets_reach_neither_the_file_nor_the_screen(
 ) -> None:
     """In messages, their arguments, fields of any depth, and the text of errors."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    logs.configure(tmp_path, "INFO")()
+    logs.configure(tmp_path, "INFO", LogConfig())()
     hidden = "Xq7Zw9Kp2Lm4Rt6Y"
     log = logging.getLogger("understudy.test")
     log.info("url https://ada:%s@example.org", hidden, extra={"api_key": hidden, "n": [{"Cookie": hidden}]})
@@ -131,3 +132,19 @@ def test_secrets_reach_neither_the_file_nor_the_screen(
     shown = capsys.readouterr().err
     assert "url https://[redacted]@example.org" in shown
     assert hidden not in shown.partition("Traceback")[0]
+
+
+def test_the_log_is_rotated_by_size_and_each_file_is_the_owners_alone(tmp_path: Path) -> None:
+    """The newest files stay; one that somebody has taken away is made anew."""
+    logs.configure(tmp_path, "INFO", LogConfig(file_bytes=64 << 10, files=3))()
+    log = logging.getLogger("understudy.test")
+    for number in range(400):
+        log.info("%d %s", number, "x" * 1000)
+    folder = tmp_path / "logs"
+    assert sorted(path.name for path in folder.iterdir()) == ["app.jsonl", "app.jsonl.1", "app.jsonl.2"]
+    assert all(path.stat().st_size <= 64 << 10 for path in folder.iterdir())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+    assert '"message": "399 ' in (tmp_path / logs.LOG_FILE).read_text()
+    (tmp_path / logs.LOG_FILE).unlink()
+    log.info("after")
+    assert '"message": "after"' in (tmp_path / logs.LOG_FILE).read_text()
