@@ -42,6 +42,9 @@ _PORTS = struct.Struct("!HH16s16s")  # inet_diag_sockid: ports and addresses of 
 _NO_COOKIE = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _FOUND = struct.Struct("=BB2x48x4x4x4xII")  # inet_diag_msg: family, state, …, user, inode
 _ANSWER_BYTES = 4096
+_IPV4_BYTES = 4
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv4 address begins with when it is written as one of IPv6."""
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 Address = tuple[str, int]
@@ -122,9 +125,9 @@ def owner_in_tables(local: Address, remote: Address, tables: Iterable[str] = _TA
 
 def _shown(host: str, port: int, *, mapped: bool) -> str:
     """An address as these tables have it: words in the machine's byte order; `mapped` an IPv4 one as IPv6."""
-    data = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    if mapped and len(data) == 4:  # noqa: PLR2004 - an IPv4 address
-        data = bytes(10) + b"\xff\xff" + data
+    data = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host).removeprefix(_MAPPED)
+    if mapped and len(data) == _IPV4_BYTES:
+        data = _MAPPED + data
     words = struct.unpack(f"!{len(data) // 4}I", data)
     ordered = [int.from_bytes(word.to_bytes(4, "big"), sys.byteorder) for word in words]
     return f"{''.join(f'{word:08X}' for word in ordered)}:{port:04X}"

@@ -31,7 +31,9 @@ ASK = {"netlink": _by_netlink, "tables": _by_tables}
 @contextmanager
 def connected(listen: str, connect: str) -> Generator[tuple[socket.socket, socket.socket]]:
     """A peer, and the accepted socket at the other end."""
-    with socket.create_server((listen, 0), family=_family(listen)) as server:
+    with socket.socket(_family(listen)) as server:
+        server.bind((listen, 0))
+        server.listen()
         peer = socket.socket(_family(connect))
         peer.connect((connect, server.getsockname()[1]))
         accepted, _ = server.accept()
@@ -50,6 +52,7 @@ def _family(address: str) -> socket.AddressFamily:
         ("127.0.0.1", "127.0.0.1"),
         ("::1", "::1"),
         ("127.0.0.1", "::ffff:127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
     ],
 )
 def test_a_process_that_is_connected_is_known_by_its_user(listen: str, connect: str, how: str) -> None:
