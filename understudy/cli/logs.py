@@ -13,7 +13,7 @@ import select
 import stat
 import sys
 from collections.abc import Mapping
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from logging.handlers import MemoryHandler, RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -23,12 +23,13 @@ import structlog
 from understudy.cli.actions import ACTIONS
 from understudy.cli.log_repeats import RepeatLimit
 from understudy.cli.redaction import redact, redact_text
+from understudy.cli.visible import visible
 from understudy.protocols.errors import HomeNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
     from understudy.cli.config import LogConfig
     from understudy.cli.settings import LogLevel
@@ -148,7 +149,14 @@ def _not_told_otherwise(record: logging.LogRecord) -> bool:
 
 def _console_renderer(*, colors: bool) -> structlog.dev.ConsoleRenderer:
     """Plain tracebacks: rich ones print local variables, and with them secrets."""
-    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_write_traceback)
+
+
+def _write_traceback(screen: TextIO, error: ExcInfo) -> None:
+    """Control characters in an error's text are shown: they act on nothing."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, error)
+    screen.write(visible(text.getvalue()))
 
 
 def _formatter(renderer: Processor, time_format: str) -> logging.Formatter:
@@ -188,6 +196,11 @@ def _line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:  #
 def _without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:  # noqa: ARG001 - likewise
     """What people see of the record; the traceback is rendered later, and shows no variables."""
     return {
-        name: value if name in ("exc_info", "timestamp", "level", "logger") else redact(value, name)
+        name: value if name in ("exc_info", "timestamp", "level", "logger") else _shown(redact(value, name))
         for name, value in event.items()
-    } | {"event": redact_text(str(event.get("event", "")))}
+    } | {"event": visible(redact_text(str(event.get("event", ""))))}
+
+
+def _shown(value: object) -> object:
+    """Text without what would act on the terminal; the renderer writes other values by their `repr`."""
+    return visible(value) if isinstance(value, str) else value

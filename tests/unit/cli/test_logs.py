@@ -148,3 +148,19 @@ def test_the_log_is_rotated_by_size_and_each_file_is_the_owners_alone(tmp_path: 
     (tmp_path / logs.LOG_FILE).unlink()
     log.info("after")
     assert '"message": "after"' in (tmp_path / logs.LOG_FILE).read_text()
+
+
+def test_control_characters_of_others_do_not_act_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In messages, fields and tracebacks; the screen's own colours stay."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    logs.configure(tmp_path, "INFO", LogConfig())()
+    acting = "\x1b]0;title\x07\x1b[2J\x9b2J"
+    try:
+        raise ValueError(acting)
+    except ValueError:
+        logging.getLogger("understudy.test").exception("of %s", acting, extra={"task": acting})
+    shown = capsys.readouterr().err
+    assert not any(part in shown for part in ("\x1b]", "\x1b[2J", "\x07", "\x9b"))
+    assert shown.count("]0;title") == 3
