@@ -13,28 +13,76 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.serving import serving
+from tests.integration.serving import Served, serving
 
 MIB = 1024 * 1024
 
 
 @pytest.mark.parametrize("backtrace", ["0", "1"])
-def test_a_server_without_memory_ends_with_a_code(tmp_path: Path, backtrace: str) -> None:
-    """By itself when a part of it is lost, else by one signal: the limit is set while it serves.
+def test_a_server_without_memory_ends_with_a_code_or_goes_on_when_there_is_some(
+    tmp_path: Path, backtrace: str
+) -> None:
+    """By itself when a part of it is lost; else it takes an input again, and a signal ends it in order.
 
     Nobody reads what it prints, as under a supervisor that hangs.
     """
     with serving(tmp_path / "home", environment={"RUST_BACKTRACE": backtrace}) as server:
-        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (MIB, MIB))
-        end = time.monotonic() + 3
-        while server.process.poll() is None and time.monotonic() < end:
-            with suppress(httpx.HTTPError):
-                httpx.post(
-                    f"{server.address}/api/input", json={"text": "x" * 60_000}, trust_env=False, timeout=1
-                )
+        _starve(server)
+        if server.process.poll() is not None:
+            assert server.process.returncode != 0
+            return
+        resource.prlimit(
+            server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+        end = time.monotonic() + 20
+        while server.process.poll() is None and not _takes_input(server) and time.monotonic() < end:
+            time.sleep(0.1)
+        if server.process.poll() is None:
+            assert _takes_input(server)
+            assert server.stop() == 0
+        else:
+            assert server.process.returncode != 0
+
+
+def test_a_signal_ends_a_server_that_has_no_memory(tmp_path: Path) -> None:
+    """In order where that goes, else after its time."""
+    with serving(tmp_path / "home") as server:
+        _starve(server)
         if server.process.poll() is None:
             server.signal(signal.SIGTERM)
-        assert server.wait(40) != 0
+        assert server.wait(40) is not None
+
+
+def _starve(server: Served) -> None:
+    """Take all its room away, and make it want more."""
+    resource.prlimit(server.process.pid, resource.RLIMIT_AS, (MIB, resource.RLIM_INFINITY))
+    end = time.monotonic() + 3
+    while server.process.poll() is None and time.monotonic() < end:
+        _takes_input(server)
+
+
+def _takes_input(server: Served) -> bool:
+    body = {"text": "x" * 60_000}
+    with suppress(httpx.HTTPError):
+        answer = httpx.post(f"{server.address}/api/input", json=body, trust_env=False, timeout=1)
+        return answer.is_success
+    return False
+
+
+@pytest.mark.parametrize("stuck", ["PyDLL", "CDLL"])
+def test_a_server_that_is_stuck_inside_a_library_ends_when_its_time_is_up(stuck: str) -> None:
+    """With the interpreter's lock held, and without: no handler of Python's is called any more."""
+    code = (
+        "import ctypes\n"
+        "from understudy.cli.signals import StopSignals\n"
+        "with StopSignals() as signals:\n"
+        "    signals.end_within(0.2, 7)\n"
+        "    lock = ctypes.create_string_buffer(64)\n"
+        f"    library = ctypes.{stuck}(None)\n"
+        "    for _ in range(2): library.pthread_mutex_lock(lock)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("part", ["understudy intake", "understudy timers"])

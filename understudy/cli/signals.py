@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import trio
@@ -31,6 +33,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._timed = False
+        self._nowhere = os.open(os.devnull, os.O_WRONLY)  # a full pipe would keep the guard waiting
         self._event = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._previous: dict[signal.Signals, signal.Handlers] = {}
@@ -48,17 +51,23 @@ class StopSignals:
     ) -> None:
         if self._timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.cancel_dump_traceback_later()
+        os.close(self._nowhere)
         for number, previous in self._previous.items():
             signal.signal(number, previous)
 
     def end_within(self, seconds: float, code: int) -> None:
         """End the process with `code` unless this block is left within `seconds`; a signal ends it at once.
 
-        By the kernel's timer: a thread could not be started when memory or threads have run out.
+        By the kernel's timer: a thread could not be started when memory or threads have run out. Where one
+        can, a second guard ends the process with code 1 a second later, also when the main thread is stuck
+        inside a library and no handler is called any more.
         """
         self._timed = True
         signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(code))
         signal.setitimer(signal.ITIMER_REAL, seconds)
+        with suppress(RuntimeError, MemoryError):
+            faulthandler.dump_traceback_later(seconds + 1, exit=True, file=self._nowhere)
 
     async def wait(self) -> None:
         """Return once the first signal has come."""
