@@ -14,7 +14,7 @@ LOWEST ?= tests/unit/actors/test_cron_days.py tests/unit/actors/test_times.py te
 help:
 	@echo "make demo    a tour in a temporary folder: tasks, a schedule and a real kill -9 in the middle"
 	@echo "make quick   format, lint, types, layers and the unit tests: while you work"
-	@echo "make lowest  unit tests with the lowest versions that pyproject.toml admits (ARGS=tests/unit: all)"
+	@echo "make lowest  unit tests with the lowest versions that pyproject.toml admits (LOWEST=tests/unit: all)"
 	@echo "make test    everything that CI checks (make check is the same)"
 	@echo "make test-long   the storm, the simulation, the mutants, the gates and the soak in their long forms (about 40 min)"
 	@echo "make bench   the benchmarks against peers: table and JSON"
