@@ -38,6 +38,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Keyed(Body):
+    """A change that may be repeated under its key."""
+
+    key: Key | None = None
+
+
 class Accepted(BaseModel):
     """The request is durable: a crash does not lose it."""
 

@@ -343,7 +343,7 @@ class CronActor(PersistentActor[CronState]):
             task = self._task(one, nominal_at).model_copy(update={"nominal_at": nominal_at})
             self.send(self._workers, CreateTask(spec=task))
         if spec.kind == "reminder" or spec.wake == "always":
-            due = DueSchedule(
+            due = DueSchedule(  # with the fraction: one that is fired by hand may be close to a due time
                 id=f"{one.id}@{nominal_at:.3f}".removesuffix(".000"),
                 schedule=one.id,
                 nominal_at=nominal_at,

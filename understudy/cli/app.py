@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensErro
 
 from understudy.cli.entry import installed_version
 from understudy.cli.exits import CommandFailed, Exit, Problem, failure, problem_of
-from understudy.cli.output import help_console, print_problem
+from understudy.cli.output import help_console, print_nowhere, print_problem
 from understudy.cli.visible import is_utf8
 from understudy.protocols.errors import UnderstudyError
 
@@ -85,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         result: object = command(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_nowhere()
         return _BROKEN_PIPE
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)

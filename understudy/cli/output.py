@@ -77,6 +77,13 @@ class _Console(Console):
         raise BrokenPipeError
 
 
+def print_nowhere() -> None:
+    """Drop from now on what is printed: who read it has gone, and each further write would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def console(*, error: bool = False, quiet: bool = False) -> Console:
     """A console on the present standard output (or error): no escape codes in a pipe or with NO_COLOR.
 

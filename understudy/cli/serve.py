@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ from understudy.cli import logs
 from understudy.cli.actions import log_actions
 from understudy.cli.config import HomeConfig, read_config
 from understudy.cli.exits import Exit, failure
-from understudy.cli.output import Text, console, print_json
+from understudy.cli.output import Text, console, print_json, print_nowhere
 from understudy.cli.settings import COMMON, Common, environment, home_path
 from understudy.cli.signals import StopSignals
 from understudy.supervision.system import ActorSystem
@@ -82,12 +81,6 @@ def _loopback(host: str) -> str:
     raise failure(Exit.REFUSED, "Address refused", detail)
 
 
-def _print_nowhere() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 class _Server:
     """One run of `serve`."""
 
@@ -143,10 +136,8 @@ class _Server:
             gc.freeze()  # what is here now stays: the collector need not look through it again
             try:
                 self._tell(url, os.getpid())
-            except (
-                BrokenPipeError
-            ):  # `serve | head -1`: who reads it has gone, and the server is not less well
-                _print_nowhere()
+            except BrokenPipeError:  # `serve | head -1`
+                print_nowhere()
 
     def _tell(self, url: str, pid: int) -> None:
         zone = self._config.cast.timezone

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
@@ -12,25 +11,22 @@ from cyclopts.types import PositiveInt
 from understudy.cli.answers import CancelAnswer, TaskPage
 from understudy.cli.client import Client, ask
 from understudy.cli.exits import Exit
-from understudy.cli.offline import Look, look_at, report_damage
+from understudy.cli.offline import look_at, report_damage
+from understudy.cli.one_task import TaskId, found_in, path_of
 from understudy.cli.output import WIDE, Text, console, print_json, styled, table, when
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, home_path
 from understudy.cli.tasks_add import add
 from understudy.cli.tasks_follow import logs, retry, wait
-from understudy.protocols.errors import NotFound
 from understudy.protocols.read_model import TaskDetail
 from understudy.protocols.tasks import DEFAULT_QUEUE, TaskStatus
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 app = App(name="tasks", help="The tasks: what the workers did, do and will do.")
 app.command(add, help_flags=["--help"])  # `df -h` is a command to make a task of
-for command in (logs, wait, retry):
-    app.command(command)
+app.command(logs)
+app.command(wait)
+app.command(retry)
 
-TaskId = Annotated[str, Parameter(help="The task's id, such as task-7.")]
 LIMIT = 20
 
 
@@ -92,22 +88,14 @@ def show(task_id: TaskId, /, *, common: Common = COMMON) -> int:
     if address is None:
         look = look_at(require_home(home))
         code = report_damage(look, as_json=common.json)
-        detail = _found(look, home, task_id)
+        detail = found_in(look, home, task_id)
     else:
-        detail = ask(address, lambda client: client.get(_path(task_id), TaskDetail))
+        detail = ask(address, lambda client: client.get(path_of(task_id), TaskDetail))
     if common.json:
         print_json(detail)
     else:
         _print_detail(detail)
     return code
-
-
-def _found(look: Look, home: Path, task_id: str) -> TaskDetail:
-    detail = look.model.task_detail(task_id)
-    if detail is None:
-        msg = f"{home} has no task {task_id!r}: `understudy tasks list` shows those that there are"
-        raise NotFound(msg)
-    return detail
 
 
 def _print_detail(task: TaskDetail) -> None:
@@ -154,15 +142,10 @@ def cancel(task_id: TaskId, /, *, common: Common = COMMON) -> int:
     """Cancel a task: a pending one at once, a running one by signal, grace and kill. Needs a server."""
     home = home_path(common)
     address = require_server(home, "tasks cancel")
-    answer = ask(address, lambda client: client.post(f"{_path(task_id)}/cancel", CancelAnswer))
+    answer = ask(address, lambda client: client.post(f"{path_of(task_id)}/cancel", CancelAnswer))
     if common.json:
         print_json(answer)
     else:
         ending = " while its process is being ended" if answer.status == "running" else ""
         console().print(Text.assemble(f"{answer.id}: ", styled(answer.status), ending))
     return Exit.OK
-
-
-def _path(task_id: str) -> str:
-    """The task's path; an id with a slash is quoted, so that it names no other path."""
-    return f"/api/tasks/{quote(task_id, safe='')}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import trio
 from cyclopts import Parameter
@@ -15,11 +14,11 @@ from understudy.cli.answers import IdAnswer
 from understudy.cli.client import Client, Keyed, ask
 from understudy.cli.exits import Exit, failure
 from understudy.cli.offline import look_at, report_damage
+from understudy.cli.one_task import TaskId, found_in, path_of
 from understudy.cli.output import Text, console, print_json, styled
 from understudy.cli.returning import StreamEnded, persistently
 from understudy.cli.server import address_of, require_home, require_server
 from understudy.cli.settings import COMMON, Common, KeyOption, home_path
-from understudy.protocols.errors import NotFound
 from understudy.protocols.read_model import TaskDetail
 from understudy.protocols.tasks import FINAL
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-TaskId = Annotated[str, Parameter(help="The task's id, such as task-7.")]
 Details = RootModel[list[TaskDetail]]
 Timeout = Annotated[PositiveFloat | None, Parameter(help="Seconds to wait at most; without it, for ever.")]
 
@@ -54,9 +52,7 @@ def logs(
         return Exit.OK
     look = look_at(require_home(home))
     code = report_damage(look, as_json=common.json)
-    if (detail := look.model.task_detail(task_id)) is None:
-        raise NotFound(f"{home} has no task {task_id!r}: `understudy tasks list` shows those that there are")
-    _print_text(_kept(home, detail))
+    _print_text(_kept(home, found_in(look, home, task_id)))
     return code
 
 
@@ -133,7 +129,7 @@ async def _ended(
     client: Client, task_id: str, look: Callable[[Client], Awaitable[None]]
 ) -> TaskDetail | None:
     """The task, once it has ended: asked for before the output is looked at, which is whole then."""
-    task = await client.get(_path(task_id), TaskDetail)
+    task = await client.get(path_of(task_id), TaskDetail)
     await look(client)
     return task if task.status in FINAL else None
 
@@ -144,7 +140,7 @@ def retry(task_id: TaskId, /, *, key: KeyOption = None, common: Common = COMMON)
     Durable when this returns. The old task keeps its record.
     """
     address = require_server(home_path(common), "tasks retry")
-    answer = ask(address, lambda client: client.post(f"{_path(task_id)}/retry", IdAnswer, Keyed(key=key)))
+    answer = ask(address, lambda client: client.post(f"{path_of(task_id)}/retry", IdAnswer, Keyed(key=key)))
     if common.json:
         print_json(answer)
     else:
@@ -167,7 +163,7 @@ class _Output:
     async def print_what_is_new(self, client: Client) -> None:
         """Print from where the last look ended; a new attempt begins at its start."""
         while True:
-            part = await client.get_text(f"{_path(self.task_id)}/output", {"offset": self.offset})
+            part = await client.get_text(f"{path_of(self.task_id)}/output", {"offset": self.offset})
             attempt, first = int(part.headers["X-Attempt"]), int(part.headers["X-Offset"])
             if attempt != self.attempt:
                 again = self.attempt > 0
@@ -197,8 +193,3 @@ def _remark(text: str) -> None:
 
 def _code_of(ended: list[TaskDetail]) -> Exit:
     return Exit.OK if all(task.status == "succeeded" for task in ended) else Exit.FAILED
-
-
-def _path(task_id: str) -> str:
-    """The task's path; an id with a slash is quoted, so that it names no other path."""
-    return f"/api/tasks/{quote(task_id, safe='')}"

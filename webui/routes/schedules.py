@@ -25,7 +25,7 @@ from understudy.protocols.schedules import (
     Waking,
 )
 from understudy.protocols.tasks import MAIN_SESSION, CheckTask
-from understudy.webui.context import PAGE_ROWS, Body, Ctx, Key, Limit, PageCursor, as_json, checked
+from understudy.webui.context import PAGE_ROWS, Ctx, Key, Keyed, Limit, PageCursor, as_json, checked
 from understudy.webui.work import NewWork
 
 router = APIRouter(tags=["schedules"])
@@ -56,12 +56,6 @@ class NewSchedule(NewWork):
     overlap: Overlap = Field(default="allow", description="while a task of an earlier firing is not over")
     jitter_s: float = Field(default=0.0, ge=0, le=86_400, description="each firing up to so much later")
     session: str = Field(default=MAIN_SESSION, min_length=1, max_length=200)
-    key: Key | None = None
-
-
-class ScheduleChange(Body):
-    """A change of a schedule, which may be repeated under its key."""
-
     key: Key | None = None
 
 
@@ -105,8 +99,8 @@ async def add_schedule(context: Ctx, body: NewSchedule) -> ScheduleAccepted:
 
 @router.post("/api/schedules/{schedule_id}/{verb}", status_code=202)
 async def change_schedule(
-    context: Ctx, schedule_id: ScheduleId, verb: Verb, body: ScheduleChange | None = None
+    context: Ctx, schedule_id: ScheduleId, verb: Verb, body: Keyed | None = None
 ) -> ScheduleAccepted:
     """Let a schedule fire, keep it from firing, take it away, or fire it once now."""
-    asked = body or ScheduleChange()
+    asked = body or Keyed()
     return await context.ask("cron", _VERBS[verb](id=schedule_id), asked.key)

@@ -26,10 +26,10 @@ from understudy.protocols.tasks import (
 from understudy.webui.context import (
     PAGE_ROWS,
     Accepted,
-    Body,
     Context,
     Ctx,
     Key,
+    Keyed,
     Limit,
     PageCursor,
     as_json,
@@ -65,17 +65,10 @@ class Tasks(BaseModel):
     next: str | None = Field(description="the cursor of the next page; null when there is none")
 
 
-class Retry(Body):
-    """A further try of a task, which may be repeated under its key."""
-
-    key: Key | None = None
-
-
-class Cancel(Body):
+class Cancel(Keyed):
     """Why a task is canceled."""
 
     reason: str = Field(default="canceled by request", min_length=1, max_length=500)
-    key: Key | None = None
 
 
 @router.post("/api/tasks", status_code=202)
@@ -200,7 +193,7 @@ async def cancel_task(context: Ctx, task_id: TaskId, body: Cancel | None = None)
 
 
 @router.post("/api/tasks/{task_id}/retry", status_code=202)
-async def retry_task(context: Ctx, task_id: TaskId, body: Retry | None = None) -> Accepted:
+async def retry_task(context: Ctx, task_id: TaskId, body: Keyed | None = None) -> Accepted:
     """Do the work of a failed or canceled task once more, as a new task. It is durable when this answers."""
     accepted = await context.ask("workers", RetryTask(id=task_id), None if body is None else body.key)
     return Accepted(id=accepted.id)
