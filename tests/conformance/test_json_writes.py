@@ -37,6 +37,7 @@ ELSEWISE = {
     "understudy/cli/entry.py": "opens /dev/null where a standard stream is closed",
     "understudy/cli/logs.py": "the log, line by line, and the screen",
     "understudy/cli/output.py": "opens /dev/null for output that nobody reads any more",
+    "understudy/cli/signals.py": "opens /dev/null for what the last guard would print",
     "understudy/cli/journal_export.py": "streams lines into a file that the user names, however long it gets",
     "understudy/cli/demo/scenes.py": "a script for the demo's tasks",
     "understudy/cli/demo/stage.py": "the demo's server's standard error",
